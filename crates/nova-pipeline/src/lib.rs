@@ -1,1 +1,30 @@
-//! nova-pipeline.
+//! Source → decode → map → batch → sink → commit: the one way from a Kafka topic into a table.
+//!
+//! [`StreamWorker`] runs it for one stream. What it reads from, writes to and puts poison into are the traits
+//! [`Source`], [`Sink`] and [`DeadLetters`]; what follows from a failure is [`ErrorKind::policy`].
+
+mod batch;
+mod dead_letter;
+mod deliver;
+mod error;
+mod ledger;
+pub mod metrics;
+mod options;
+mod run;
+mod sink;
+mod source;
+mod stream_worker;
+mod transform;
+
+#[cfg(test)]
+mod fakes;
+#[cfg(test)]
+mod tests;
+
+pub use dead_letter::{DeadLetter, DeadLetters};
+pub use error::{ErrorKind, PipelineError, Policy};
+pub use ledger::{Ledger, NewGroup, Ranges};
+pub use options::PipelineOptions;
+pub use sink::{Block, Sink};
+pub use source::{Committed, OffsetCommit, Source, SourceEvent, SourceMessage, StartAt, Watermarks};
+pub use stream_worker::{Connect, Endpoints, StreamWorker};

@@ -191,7 +191,9 @@ mod tests {
 
     #[test]
     fn refuses_what_it_cannot_write_and_broken_text() {
-        for text in ["Map(String, String)", "UInt256", "Array(", "Enum8()", "Decimal(76, 2)", "DateTime64(12)", ""] {
+        for text in
+            ["Map(String, String)", "UInt256", "Array(", "Enum8()", "Decimal(76, 2)", "DateTime64(12)", ""]
+        {
             assert!(ColumnType::parse(text).is_err(), "{text}");
         }
     }

@@ -47,11 +47,15 @@ pub(crate) fn convert<'a>(
         ColumnType::Bool => Ok(Cell::Bool(field.boolean()?)),
         ColumnType::Int(bits) => {
             let value = field.integer()?;
-            in_int_range(value, *bits).map(Cell::Int).ok_or_else(|| ConvertError::OutOfRange(value.to_string()))
+            in_int_range(value, *bits)
+                .map(Cell::Int)
+                .ok_or_else(|| ConvertError::OutOfRange(value.to_string()))
         }
         ColumnType::UInt(bits) => {
             let value = field.integer()?;
-            in_uint_range(value, *bits).map(Cell::UInt).ok_or_else(|| ConvertError::OutOfRange(value.to_string()))
+            in_uint_range(value, *bits)
+                .map(Cell::UInt)
+                .ok_or_else(|| ConvertError::OutOfRange(value.to_string()))
         }
         ColumnType::Float(_) => Ok(Cell::Float(field.float()?)),
         ColumnType::String if source.encoding.is_some() => {
@@ -90,7 +94,11 @@ pub(crate) fn convert<'a>(
             }
         }
         ColumnType::Array(inner) => {
-            let cells = field.elements()?.iter().map(|element| convert(element, inner, source)).collect::<Result<_, _>>();
+            let cells = field
+                .elements()?
+                .iter()
+                .map(|element| convert(element, inner, source))
+                .collect::<Result<_, _>>();
             cells.map(Cell::Array)
         }
         ColumnType::Nullable(_) => Ok(Cell::Null),
@@ -149,8 +157,14 @@ mod tests {
 
     #[test]
     fn integer_ranges_are_exact() {
-        assert_eq!((in_int_range(127, 8), in_int_range(128, 8), in_int_range(-128, 8)), (Some(127), None, Some(-128)));
-        assert_eq!((in_uint_range(255, 8), in_uint_range(256, 8), in_uint_range(-1, 8)), (Some(255), None, None));
+        assert_eq!(
+            (in_int_range(127, 8), in_int_range(128, 8), in_int_range(-128, 8)),
+            (Some(127), None, Some(-128))
+        );
+        assert_eq!(
+            (in_uint_range(255, 8), in_uint_range(256, 8), in_uint_range(-1, 8)),
+            (Some(255), None, None)
+        );
         assert_eq!(in_uint_range(i128::from(u64::MAX), 64), Some(u64::MAX));
         assert_eq!(in_int_range(i128::from(i64::MIN), 64), Some(i64::MIN));
     }

@@ -18,9 +18,14 @@ mod mapping;
 mod plan;
 mod table;
 
+#[cfg(test)]
+mod tests;
+
 pub use cell::{Cell, Row};
 pub use column_type::{ColumnType, ColumnTypeError};
-pub use definition::{ColumnDeclaration, ColumnSource, FieldSource, Format, Location, OnMessage, Stream, StreamSet};
+pub use definition::{
+    ColumnDeclaration, ColumnSource, FieldSource, Format, Location, OnMessage, Stream, StreamSet,
+};
 pub use diagnostic::{Diagnostic, StreamsError};
 pub use identity::source_key;
 pub use map::{Lineage, MapError, MapErrorKind, Mapped, SkipReason};

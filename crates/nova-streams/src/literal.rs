@@ -15,12 +15,12 @@ pub(crate) fn literal(value: &Value, column_type: &ColumnType) -> Result<Cell<'s
     match (column_type, value) {
         (ColumnType::Nullable(inner), _) => literal(value, inner),
         (ColumnType::Bool, Value::Boolean(value)) => Ok(Cell::Bool(*value)),
-        (ColumnType::Int(bits), Value::Integer(value)) => {
-            in_int_range(i128::from(*value), *bits).map(Cell::Int).ok_or_else(|| out_of_range(value, column_type))
-        }
-        (ColumnType::UInt(bits), Value::Integer(value)) => {
-            in_uint_range(i128::from(*value), *bits).map(Cell::UInt).ok_or_else(|| out_of_range(value, column_type))
-        }
+        (ColumnType::Int(bits), Value::Integer(value)) => in_int_range(i128::from(*value), *bits)
+            .map(Cell::Int)
+            .ok_or_else(|| out_of_range(value, column_type)),
+        (ColumnType::UInt(bits), Value::Integer(value)) => in_uint_range(i128::from(*value), *bits)
+            .map(Cell::UInt)
+            .ok_or_else(|| out_of_range(value, column_type)),
         (ColumnType::Float(_), Value::Float(value)) => Ok(Cell::Float(*value)),
         (ColumnType::Float(_), Value::Integer(_)) => expected("a number with a point, for example `1.0`"),
         (ColumnType::String, Value::String(text)) => Ok(Cell::Text(Cow::Owned(text.clone()))),
@@ -51,7 +51,9 @@ pub(crate) fn literal(value: &Value, column_type: &ColumnType) -> Result<Cell<'s
         (ColumnType::Array(inner), Value::Array(values)) => {
             values.iter().map(|value| literal(value, inner)).collect::<Result<_, _>>().map(Cell::Array)
         }
-        (ColumnType::Decimal { .. }, _) => Err("a literal for a Decimal column is not supported: map a field".into()),
+        (ColumnType::Decimal { .. }, _) => {
+            Err("a literal for a Decimal column is not supported: map a field".into())
+        }
         (ColumnType::Bool, _) => expected("`true` or `false`"),
         (ColumnType::Int(_) | ColumnType::UInt(_), _) => expected("a whole number"),
         (ColumnType::Float(_), _) => expected("a number"),

@@ -47,8 +47,6 @@ struct RawColumn {
 
 #[derive(Deserialize)]
 enum RawUnit {
-    #[serde(rename = "s")]
-    Seconds,
     #[serde(rename = "ms")]
     Millis,
     #[serde(rename = "us")]
@@ -102,7 +100,8 @@ impl StreamSet {
             StreamsError(vec![Diagnostic { file: file.to_owned(), line, key: String::new(), problem, cure }])
         })?;
         let mut checker = Checker { file, text, findings: Vec::new() };
-        let streams: Vec<Stream> = raw.streams.into_iter().map(|(name, raw)| checker.stream(name, raw)).collect();
+        let streams: Vec<Stream> =
+            raw.streams.into_iter().map(|(name, raw)| checker.stream(name, raw)).collect();
         if streams.is_empty() {
             checker.find(0, "streams", "no stream is declared", "declare one as `[streams.NAME]`");
         }
@@ -133,11 +132,21 @@ impl Checker<'_> {
         let raw = raw.into_inner();
         let key = format!("streams.{name}");
         if !is_name(&name) {
-            self.find(start, &key, "a stream's name is part of group and metric names", "use a-z, 0-9, `-` and `_`");
+            self.find(
+                start,
+                &key,
+                "a stream's name is part of group and metric names",
+                "use a-z, 0-9, `-` and `_`",
+            );
         }
         if raw.source.get_ref().split('.').filter(|part| !part.is_empty()).count() != 2 {
             let problem = format!("source `{}` is not a table", raw.source.get_ref());
-            self.find(raw.source.span().start, &key, &problem, "write it as `schema.table`, for example `public.likes`");
+            self.find(
+                raw.source.span().start,
+                &key,
+                &problem,
+                "write it as `schema.table`, for example `public.likes`",
+            );
         }
         for (value, what) in [(&raw.topic, "topic"), (&raw.table, "table"), (&raw.time, "time")] {
             if value.get_ref().is_empty() {
@@ -175,12 +184,16 @@ impl Checker<'_> {
     fn column(&mut self, key: &str, name: &str, raw: Spanned<RawColumn>) -> Option<ColumnDeclaration> {
         let start = raw.span().start;
         if LINEAGE_COLUMNS.contains(&name) {
-            self.find(start, key, "is filled by Nova from the message's position", "leave it out of the stream");
+            self.find(
+                start,
+                key,
+                "is filled by Nova from the message's position",
+                "leave it out of the stream",
+            );
         }
         let source = match raw.into_inner() {
             RawColumn { field: Some(field), value: None, unit, encoding, default } => {
                 let unit = unit.map(|unit| match unit {
-                    RawUnit::Seconds => TimeUnit::Seconds,
                     RawUnit::Millis => TimeUnit::Millis,
                     RawUnit::Micros => TimeUnit::Micros,
                     RawUnit::Nanos => TimeUnit::Nanos,
@@ -207,7 +220,9 @@ impl Checker<'_> {
 
 fn is_name(name: &str) -> bool {
     !name.is_empty()
-        && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'_')
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'_')
 }
 
 /// The line of a byte position, from 1.

@@ -131,10 +131,15 @@ impl Mapping {
             Op::Update => {
                 let old = self.row(&context, Image::Before, -1, 0)?;
                 let new = self.row(&context, Image::After, 1, 1)?;
-                let changed = old.iter().zip(&new).zip(&self.plans).any(|((old, new), plan)| {
-                    matches!(plan, Plan::Field(_) | Plan::SourceKey) && old != new
-                });
-                Ok(if changed { Mapped::Rows(vec![old, new]) } else { Mapped::Skipped(SkipReason::Unchanged) })
+                let changed =
+                    old.iter().zip(&new).zip(&self.plans).any(|((old, new), plan)| {
+                        matches!(plan, Plan::Field(_) | Plan::SourceKey) && old != new
+                    });
+                Ok(if changed {
+                    Mapped::Rows(vec![old, new])
+                } else {
+                    Mapped::Skipped(SkipReason::Unchanged)
+                })
             }
         }
     }
@@ -168,7 +173,13 @@ impl Mapping {
         Err(MapError { kind: MapErrorKind::WrongTable, path: "source.table".to_owned(), message })
     }
 
-    fn row<'a>(&self, context: &Context<'_, 'a>, image: Image, sign: i64, ordinal: u64) -> Result<Row<'a>, MapError> {
+    fn row<'a>(
+        &self,
+        context: &Context<'_, 'a>,
+        image: Image,
+        sign: i64,
+        ordinal: u64,
+    ) -> Result<Row<'a>, MapError> {
         let Context { change, event_id, lineage } = context;
         let row = self.image(change, image)?;
         let mut cells = Vec::with_capacity(self.plans.len());
@@ -197,16 +208,17 @@ impl Mapping {
                 path: "after".to_owned(),
                 message: format!("stream `{}`: the change has no `after` image", self.stream),
             }),
-            Image::Before => change.before.as_ref().ok_or_else(|| MapError {
-                kind: MapErrorKind::NoBeforeImage,
-                path: "before".to_owned(),
-                message: format!(
-                    "stream `{}`: the change has no `before` image; run `ALTER TABLE {}.{} REPLICA IDENTITY FULL` \
-                     (on every partition, too)",
-                    self.stream, self.schema, self.table
-                ),
-            }),
+            Image::Before => change.before.as_ref().ok_or_else(|| self.no_before_image()),
         }
+    }
+
+    fn no_before_image(&self) -> MapError {
+        let Self { stream, schema, table, .. } = self;
+        let message = format!(
+            "stream `{stream}`: the change lacks the row as it was before; run \
+             `ALTER TABLE {schema}.{table} REPLICA IDENTITY FULL`, on every partition, too"
+        );
+        MapError { kind: MapErrorKind::NoBeforeImage, path: "before".to_owned(), message }
     }
 
     fn field<'a>(
@@ -219,7 +231,12 @@ impl Mapping {
         let field = self.present(&plan.lookup, change, row, image)?;
         match convert(field, &plan.column_type, &plan.source) {
             Ok(cell) => Ok(cell),
-            Err(ConvertError::Null) if let Some(default) = &plan.default => Ok(default.clone()),
+            Err(ConvertError::Null) => match (&plan.default, image) {
+                (Some(default), _) => Ok(default.clone()),
+                (None, Image::After) => Err(self.unfit(plan, image, ConvertError::Null)),
+                // Without REPLICA IDENTITY FULL an image before a delete holds the key, and NULL everywhere else.
+                (None, Image::Before) => Err(self.no_before_image()),
+            },
             Err(error) => Err(self.unfit(plan, image, error)),
         }
     }
@@ -245,10 +262,9 @@ impl Mapping {
             Image::After => change.before.as_ref(),
             Image::Before => change.after.as_ref(),
         };
-        other
-            .and_then(|row| lookup.find(row))
-            .filter(|field| !field.is_unavailable())
-            .ok_or_else(|| problem("is an unchanged TOAST value that the message does not carry; set REPLICA IDENTITY FULL"))
+        other.and_then(|row| lookup.find(row)).filter(|field| !field.is_unavailable()).ok_or_else(|| {
+            problem("is an unchanged TOAST value that the message does not carry; set REPLICA IDENTITY FULL")
+        })
     }
 
     fn identity(&self, row: &SourceRow<'_>, image: Image) -> Result<Uuid, MapError> {
@@ -263,7 +279,8 @@ impl Mapping {
             if field.is_null() {
                 return Err(problem("is NULL".to_owned()));
             }
-            parts.push(field.text_of_scalar().map_err(|error| problem(error.to_string()))?);
+            // A key that is no string (an integer) stands for itself.
+            parts.push(field.text().unwrap_or(Cow::Borrowed(field.raw())));
         }
         let parts: Vec<&str> = parts.iter().map(AsRef::as_ref).collect();
         Ok(source_key(&parts))

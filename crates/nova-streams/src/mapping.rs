@@ -26,7 +26,8 @@ impl Mapping {
     /// Every finding: columns that one side lacks, literals and types that do not fit, lineage columns that are
     /// missing or of another type.
     pub fn compile(stream: &Stream, table: &TableSchema) -> Result<Self, StreamsError> {
-        let mut compiler = Compiler { stream, table, findings: Vec::new(), columns: Vec::new(), plans: Vec::new() };
+        let mut compiler =
+            Compiler { stream, table, findings: Vec::new(), columns: Vec::new(), plans: Vec::new() };
         for (name, declaration) in &stream.columns {
             compiler.declared(name, declaration);
         }
@@ -110,7 +111,12 @@ impl Compiler<'_> {
                 self.plans.push(plan);
             }
             Err(problem) => {
-                self.find(declaration.line, name, problem, "correct the literal or the column's type".to_owned());
+                self.find(
+                    declaration.line,
+                    name,
+                    problem,
+                    "correct the literal or the column's type".to_owned(),
+                );
             }
         }
     }
@@ -127,7 +133,8 @@ impl Compiler<'_> {
             Some(found) => format!("table `{}` has it as {found}", self.table.name),
             None => format!("table `{}` lacks this lineage column", self.table.name),
         };
-        let cure = format!("every event table carries `{name} {expected}`; `nova migrate` makes tables that do");
+        let cure =
+            format!("every event table carries `{name} {expected}`; `nova migrate` makes tables that do");
         self.find(self.stream.location.line, name, problem, cure);
     }
 
@@ -145,7 +152,8 @@ impl Compiler<'_> {
             .cloned()
             .collect();
         for name in unfilled {
-            let problem = format!("table `{}` has this column and the stream does not fill it", self.table.name);
+            let problem =
+                format!("table `{}` has this column and the stream does not fill it", self.table.name);
             let cure = "map it, or give the column a DEFAULT".to_owned();
             self.find(self.stream.location.line, &name, problem, cure);
         }

@@ -1,0 +1,85 @@
+//! Messages between being read and being durable: rows, dead letters and the offsets they cover.
+//!
+//! Invariant: every message that was read is in exactly one batch, as rows, a counted skip or a dead letter.
+
+use std::collections::BTreeMap;
+
+use nova_streams::SkipReason;
+use tokio::time::Instant;
+
+use crate::{Block, DeadLetter, PipelineOptions, Ranges};
+
+/// What has been read since the last batch was sent.
+#[derive(Debug)]
+pub(crate) struct Batch<B> {
+    /// The rows, encoded.
+    pub(crate) block: B,
+    /// The offsets of all messages, rows or not.
+    pub(crate) ranges: Ranges,
+    /// Messages that cannot become rows.
+    pub(crate) letters: Vec<DeadLetter>,
+    /// Messages that became no rows, by reason.
+    pub(crate) skipped: BTreeMap<SkipReason, u64>,
+    /// Messages read.
+    pub(crate) messages: u64,
+    /// Source commit time of the oldest change, in microseconds since 1970; what freshness is measured from.
+    pub(crate) oldest_commit_us: Option<i64>,
+    opened: Option<Instant>,
+    letter_bytes: usize,
+}
+
+impl<B: Block> Batch<B> {
+    /// An empty batch.
+    pub(crate) fn new(block: B) -> Self {
+        Self {
+            block,
+            ranges: Ranges::default(),
+            letters: Vec::new(),
+            skipped: BTreeMap::new(),
+            messages: 0,
+            oldest_commit_us: None,
+            opened: None,
+            letter_bytes: 0,
+        }
+    }
+
+    /// Counts a message in; its rows are in the block already.
+    pub(crate) fn add(&mut self, partition: i32, offset: i64) {
+        self.ranges.extend(partition, offset);
+        self.messages += 1;
+        self.opened.get_or_insert_with(Instant::now);
+    }
+
+    /// Notes the commit time of a change.
+    pub(crate) fn note_commit_time(&mut self, commit_us: i64) {
+        self.oldest_commit_us = Some(self.oldest_commit_us.map_or(commit_us, |oldest| oldest.min(commit_us)));
+    }
+
+    /// Keeps a message that cannot become rows.
+    pub(crate) fn keep_letter(&mut self, letter: DeadLetter) {
+        self.letter_bytes +=
+            letter.key.as_ref().map_or(0, Vec::len) + letter.value.as_ref().map_or(0, Vec::len);
+        self.letters.push(letter);
+    }
+
+    /// Counts a message that became no rows.
+    pub(crate) fn skip(&mut self, reason: SkipReason) {
+        *self.skipped.entry(reason).or_default() += 1;
+    }
+
+    /// Whether nothing has been read.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.ranges.is_empty()
+    }
+
+    /// Whether a limit is reached.
+    pub(crate) fn is_full(&self, options: &PipelineOptions) -> bool {
+        self.block.rows() >= options.batch_rows
+            || self.block.bytes() + self.letter_bytes >= options.batch_bytes
+    }
+
+    /// When the batch is to be sent at the latest; `None` while it is empty.
+    pub(crate) fn due(&self, options: &PipelineOptions) -> Option<Instant> {
+        self.opened.map(|opened| opened + options.linger)
+    }
+}

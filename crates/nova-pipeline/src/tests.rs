@@ -1,0 +1,278 @@
+//! The pipeline's promises on scripted faults, with the clock under the tests' control.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use nova_worker::{BackgroundWorker, WorkerContext, WorkerError, WorkerStatus};
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::task::JoinSet;
+use tokio::time::{advance, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::fakes::{FakeConnect, FakeMessage, InsertFault, World, like, poison};
+use crate::{ErrorKind, NewGroup, OffsetCommit, PipelineOptions, SourceEvent, StreamWorker};
+
+/// A running worker on fakes.
+struct Bench {
+    world: Arc<World>,
+    worker: Arc<StreamWorker<FakeConnect>>,
+    sender: Arc<Mutex<UnboundedSender<SourceEvent<FakeMessage>>>>,
+    shutdown: CancellationToken,
+    running: JoinSet<Result<(), WorkerError>>,
+}
+
+impl Bench {
+    fn start(adjust: impl FnOnce(&World, &mut FakeConnect, &mut PipelineOptions)) -> Self {
+        let world = Arc::new(World::default());
+        let mut connect = FakeConnect::new(&world);
+        let mut options =
+            PipelineOptions { new_group: NewGroup::FromBeginning, ..PipelineOptions::default() };
+        adjust(&world, &mut connect, &mut options);
+        let sender = Arc::clone(&connect.sender);
+        let worker = Arc::new(StreamWorker::new("likes", "nova-likes", options, connect));
+        let shutdown = CancellationToken::new();
+        let mut running = JoinSet::new();
+        let (task, context) = (Arc::clone(&worker), WorkerContext::new(shutdown.clone()));
+        running.spawn(async move { task.run(context).await });
+        Self { world, worker, sender, shutdown, running }
+    }
+
+    fn send(&self, events: impl IntoIterator<Item = SourceEvent<FakeMessage>>) {
+        for event in events {
+            self.sender.lock().unwrap().send(event).unwrap();
+        }
+    }
+
+    /// Waits, in the clock of the test, until the condition holds.
+    async fn until(&self, what: &str, condition: impl Fn(&World) -> bool) {
+        let met = async {
+            while !condition(&self.world) {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        assert!(timeout(Duration::from_secs(600), met).await.is_ok(), "not in time: {what}");
+    }
+
+    async fn ended(&mut self) -> Result<(), WorkerError> {
+        timeout(Duration::from_secs(600), self.running.join_next())
+            .await
+            .expect("ends")
+            .expect("ran")
+            .expect("no panic")
+    }
+
+    async fn stop(&mut self) {
+        self.shutdown.cancel();
+        self.ended().await.expect("a graceful end");
+    }
+
+    fn rows(&self) -> Vec<u64> {
+        self.world.inserted.lock().unwrap().iter().flat_map(|(_, offsets)| offsets.clone()).collect()
+    }
+
+    fn committed(&self, partition: i32) -> Option<i64> {
+        self.world.committed.lock().unwrap().get(&partition).copied()
+    }
+}
+
+fn assigned(partitions: &[i32]) -> SourceEvent<FakeMessage> {
+    SourceEvent::Assigned(partitions.to_vec())
+}
+
+#[tokio::test(start_paused = true)]
+async fn messages_become_one_insert_after_the_linger_and_are_committed_after_it() {
+    let mut bench = Bench::start(|_, _, _| {});
+    bench.send([assigned(&[0, 1]), like(0, 0), like(1, 5), like(0, 1)]);
+    bench.until("commit", |world| world.commits.lock().unwrap().len() == 4).await;
+    assert_eq!(bench.world.inserted.lock().unwrap().len(), 1);
+    assert_eq!((bench.committed(0), bench.committed(1)), (Some(2), Some(6)));
+    assert_eq!(*bench.world.log.lock().unwrap(), ["commit", "insert", "commit"]);
+    assert_eq!(bench.worker.health_check().status, WorkerStatus::Running);
+    bench.stop().await;
+    assert_eq!(bench.worker.health_check().status, WorkerStatus::Stopped);
+    assert_eq!(*bench.world.closed.lock().unwrap(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_batch_does_not_wait_for_the_linger() {
+    let mut bench = Bench::start(|_, _, options| {
+        options.batch_rows = 2;
+        options.linger = Duration::from_secs(3_600);
+    });
+    bench.send([assigned(&[0]), like(0, 0), like(0, 1), like(0, 2)]);
+    bench.until("first batch", |world| !world.inserted.lock().unwrap().is_empty()).await;
+    assert_eq!(bench.rows(), [0, 1]);
+    bench.stop().await;
+    assert_eq!(bench.rows(), [0, 1, 2], "the drain writes what is in hand");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_holds_offsets_and_degrades_until_the_server_is_back() {
+    let outage = [ErrorKind::Unavailable, ErrorKind::Overloaded, ErrorKind::ReadOnly];
+    let mut bench = Bench::start(|world, _, _| {
+        world.insert_faults.lock().unwrap().extend(outage.map(InsertFault::Reject));
+    });
+    bench.send([assigned(&[0]), like(0, 0)]);
+    bench.until("first attempt", |world| world.attempts.lock().unwrap().len() == 1).await;
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    assert!(matches!(bench.worker.health_check().status, WorkerStatus::Degraded { .. }));
+    assert_eq!(bench.committed(0), Some(0), "established, not moved");
+    bench.until("commit", |world| world.committed.lock().unwrap().get(&0) == Some(&1)).await;
+    assert_eq!(bench.worker.health_check().status, WorkerStatus::Running);
+    assert!(bench.world.letters.lock().unwrap().is_empty(), "an outage never makes a dead letter");
+    bench.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_reply_is_answered_with_the_same_rows_and_token() {
+    let mut bench = Bench::start(|world, _, _| {
+        world.insert_faults.lock().unwrap().push_back(InsertFault::FailAfterWrite);
+    });
+    bench.send([assigned(&[0]), like(0, 0), like(0, 1)]);
+    bench.until("commit", |world| world.committed.lock().unwrap().get(&0) == Some(&2)).await;
+    let attempts = bench.world.attempts.lock().unwrap().clone();
+    assert_eq!(attempts.len(), 2);
+    assert_eq!(attempts[0], attempts[1]);
+    assert_eq!(bench.rows(), [0, 1]);
+    bench.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn poison_is_put_aside_and_acknowledged_before_its_offset_moves() {
+    let mut bench = Bench::start(|world, _, _| {
+        world.letter_faults.lock().unwrap().push_back(ErrorKind::Unavailable);
+    });
+    bench.send([assigned(&[0]), like(0, 0), poison(0, 1), like(0, 2)]);
+    bench.until("commit", |world| world.committed.lock().unwrap().get(&0) == Some(&3)).await;
+    assert_eq!(bench.rows(), [0, 2]);
+    let letters = bench.world.letters.lock().unwrap().clone();
+    assert_eq!(letters.len(), 1);
+    assert_eq!((letters[0].offset, letters[0].kind), (1, ErrorKind::Malformed));
+    assert_eq!(letters[0].value.as_deref(), Some(b"poison".as_slice()));
+    assert_eq!(*bench.world.log.lock().unwrap(), ["commit", "letters", "insert", "commit"]);
+    bench.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn poison_without_a_dead_letter_topic_halts_with_its_coordinates() {
+    let mut bench = Bench::start(|_, connect, _| connect.with_dead_letters = false);
+    bench.send([assigned(&[0]), poison(0, 7)]);
+    let error = bench.ended().await.unwrap_err();
+    assert!(!error.is_transient() && error.reason().contains("cdc.likes[0]@7"), "{}", error.reason());
+    assert_eq!(bench.committed(0), Some(0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rejected_block_halts_and_commits_nothing() {
+    let mut bench = Bench::start(|world, _, _| {
+        world.insert_faults.lock().unwrap().push_back(InsertFault::Reject(ErrorKind::SchemaMismatch));
+    });
+    bench.send([assigned(&[0]), like(0, 0)]);
+    let error = bench.ended().await.unwrap_err();
+    assert!(!error.is_transient() && error.advice().is_some());
+    assert_eq!(bench.committed(0), Some(0));
+    assert_eq!(*bench.world.closed.lock().unwrap(), 1, "leaves the group although it halts");
+}
+
+#[tokio::test(start_paused = true)]
+async fn backpressure_pauses_and_resumes_and_loses_nothing() {
+    let mut bench = Bench::start(|world, _, options| {
+        options.batch_rows = 2;
+        world.insert_faults.lock().unwrap().push_back(InsertFault::Hold);
+    });
+    bench.send([assigned(&[0])].into_iter().chain((0..6).map(|offset| like(0, offset))));
+    bench.until("pause", |world| *world.pauses.lock().unwrap() == [true]).await;
+    bench.world.hold.notify_one();
+    bench.until("all rows", |world| world.committed.lock().unwrap().get(&0) == Some(&6)).await;
+    assert_eq!(bench.rows(), [0, 1, 2, 3, 4, 5]);
+    assert_eq!(*bench.world.pauses.lock().unwrap(), [true, false]);
+    bench.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_revoke_waits_for_the_drain_and_then_commits_nothing_more() {
+    let mut bench = Bench::start(|_, _, _| {});
+    bench.send([assigned(&[0, 1]), like(0, 0), like(1, 0), SourceEvent::Revoked(vec![1])]);
+    bench.until("release", |world| !world.released.lock().unwrap().is_empty()).await;
+    assert_eq!(*bench.world.log.lock().unwrap(), ["commit", "insert", "commit", "release"]);
+    assert_eq!((bench.committed(0), bench.committed(1)), (Some(1), Some(1)));
+    bench.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_revoke_that_cannot_drain_in_time_gives_the_partitions_back_uncommitted() {
+    let mut bench = Bench::start(|world, _, _| {
+        world.insert_faults.lock().unwrap().push_back(InsertFault::Hold);
+    });
+    bench.send([assigned(&[0]), like(0, 0), SourceEvent::Revoked(vec![0])]);
+    let error = bench.ended().await.unwrap_err();
+    assert!(error.is_transient(), "{error}");
+    assert_eq!(*bench.world.released.lock().unwrap(), [0]);
+    assert_eq!(bench.committed(0), Some(0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_committed_for_a_lost_partition() {
+    let mut bench = Bench::start(|_, _, _| {});
+    bench.send([assigned(&[0, 1]), like(0, 0), like(1, 0), SourceEvent::Lost(vec![1])]);
+    bench.until("commit", |world| world.committed.lock().unwrap().get(&0) == Some(&1)).await;
+    let moved: Vec<OffsetCommit> =
+        bench.world.commits.lock().unwrap().iter().filter(|commit| commit.offset > 0).cloned().collect();
+    assert_eq!(moved.iter().map(|commit| commit.partition).collect::<Vec<_>>(), [0]);
+    bench.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fenced_commit_restarts_the_worker() {
+    let mut bench = Bench::start(|_, _, _| {});
+    bench.send([assigned(&[0]), like(0, 0)]);
+    bench.until("established", |world| world.commits.lock().unwrap().len() == 1).await;
+    bench.world.commit_faults.lock().unwrap().push_back(ErrorKind::Fenced);
+    assert!(bench.ended().await.unwrap_err().is_transient());
+}
+
+#[tokio::test(start_paused = true)]
+async fn shutdown_during_an_outage_ends_in_time_and_loses_nothing() {
+    let mut bench = Bench::start(|world, _, _| {
+        world.insert_faults.lock().unwrap().extend([InsertFault::Reject(ErrorKind::Unavailable); 50]);
+    });
+    bench.send([assigned(&[0]), like(0, 0)]);
+    bench.until("an attempt", |world| !world.attempts.lock().unwrap().is_empty()).await;
+    advance(Duration::from_secs(1)).await;
+    bench.stop().await;
+    assert_eq!(bench.committed(0), Some(0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn skips_alone_move_the_offsets_without_an_insert() {
+    let mut bench = Bench::start(|_, _, _| {});
+    let tombstone = SourceEvent::Message(FakeMessage { partition: 0, offset: 0, value: None });
+    bench.send([assigned(&[0]), tombstone]);
+    bench.until("commit", |world| world.committed.lock().unwrap().get(&0) == Some(&1)).await;
+    assert!(bench.world.attempts.lock().unwrap().is_empty());
+    bench.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn keeps_the_rules_of_a_background_worker() {
+    use nova_worker::conformance::{Limits, Scenario, check};
+
+    let factory = |scenario| async move {
+        let world = Arc::new(World::default());
+        let connect = FakeConnect::new(&world);
+        let load = match scenario {
+            Scenario::Load => (0..50_000).map(|offset| like(0, offset)).collect(),
+            _ => Vec::new(),
+        };
+        for event in [assigned(&[0])].into_iter().chain(load) {
+            connect.sender.lock().unwrap().send(event).unwrap();
+        }
+        if matches!(scenario, Scenario::TransientFailure) {
+            connect.failures.lock().unwrap().push_back(ErrorKind::Unavailable);
+        }
+        let options = PipelineOptions { new_group: NewGroup::FromBeginning, ..PipelineOptions::default() };
+        Arc::new(StreamWorker::new("likes", "nova-likes", options, connect)) as Arc<dyn BackgroundWorker>
+    };
+    let limits = Limits { start: Duration::from_secs(5), stop: Duration::from_secs(30) };
+    check(factory, limits).await.unwrap();
+}

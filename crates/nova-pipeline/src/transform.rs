@@ -1,0 +1,95 @@
+//! Decode → map → encode: one message into the batch, without waiting for anything.
+
+use nova_debezium::{Message, Record, decode};
+use nova_streams::{Lineage, MapError, MapErrorKind, Mapped, Mapping, SkipReason};
+
+use crate::batch::Batch;
+use crate::{Block, DeadLetter, ErrorKind, PipelineError, Policy, SourceMessage};
+
+/// Takes one message into the batch: rows, a counted skip, or a dead letter.
+///
+/// # Errors
+/// What the policy table answers with a halt; the batch then lacks the message.
+pub(crate) fn take<B: Block>(
+    mapping: &Mapping,
+    topic: &str,
+    message: &impl SourceMessage,
+    batch: &mut Batch<B>,
+) -> Result<(), PipelineError> {
+    match rows_of(mapping, topic, message, batch) {
+        Ok(None) => {}
+        Ok(Some(reason)) => batch.skip(reason),
+        Err(error) if error.kind.policy() == Policy::DeadLetter => {
+            batch.keep_letter(dead_letter(mapping, topic, message, error));
+        }
+        Err(error) => return Err(with_coordinates(error, topic, message)),
+    }
+    batch.add(message.partition(), message.offset());
+    Ok(())
+}
+
+fn rows_of<B: Block>(
+    mapping: &Mapping,
+    topic: &str,
+    message: &impl SourceMessage,
+    batch: &mut Batch<B>,
+) -> Result<Option<SkipReason>, PipelineError> {
+    let record = Record { key: message.key(), value: message.value() };
+    let decoded = decode(record)
+        .map_err(|error| PipelineError::new(ErrorKind::Malformed, error.to_string()).at(error.path))?;
+    let event = match decoded {
+        Message::Change(event) => event,
+        Message::Tombstone => return Ok(Some(SkipReason::Tombstone)),
+        Message::Heartbeat(_) => return Ok(Some(SkipReason::Heartbeat)),
+        Message::Transaction(_) => return Ok(Some(SkipReason::TransactionMarker)),
+    };
+    batch.note_commit_time(event.payload.source.ts_us);
+    match mapping.map(&event, lineage(topic, message)?)? {
+        Mapped::Rows(rows) => batch.block.push(&rows).map(|()| None),
+        Mapped::Skipped(reason) => Ok(Some(reason)),
+    }
+}
+
+fn lineage<'a>(topic: &'a str, message: &impl SourceMessage) -> Result<Lineage<'a>, PipelineError> {
+    // Kafka never gives negative coordinates for a message; a client that does is broken beyond the message.
+    let negative = |_| PipelineError::new(ErrorKind::Unknown, "the message has negative coordinates");
+    let partition = u32::try_from(message.partition()).map_err(negative)?;
+    let offset = u64::try_from(message.offset()).map_err(negative)?;
+    Ok(Lineage { topic, partition, offset })
+}
+
+impl From<MapError> for PipelineError {
+    fn from(error: MapError) -> Self {
+        let kind = match error.kind {
+            MapErrorKind::Value => ErrorKind::Unmappable,
+            MapErrorKind::WrongTable => ErrorKind::Misconfigured,
+            MapErrorKind::Stop | MapErrorKind::NoBeforeImage => ErrorKind::Unsupported,
+        };
+        Self::new(kind, error.message).at(error.path)
+    }
+}
+
+fn dead_letter(
+    mapping: &Mapping,
+    topic: &str,
+    message: &impl SourceMessage,
+    error: PipelineError,
+) -> DeadLetter {
+    DeadLetter {
+        stream: mapping.stream().to_owned(),
+        topic: topic.to_owned(),
+        partition: message.partition(),
+        offset: message.offset(),
+        key: message.key().map(<[u8]>::to_vec),
+        value: message.value().map(<[u8]>::to_vec),
+        headers: message.headers(),
+        kind: error.kind,
+        reason: error.message,
+        path: error.path,
+    }
+}
+
+fn with_coordinates(error: PipelineError, topic: &str, message: &impl SourceMessage) -> PipelineError {
+    let place = format!("{topic}[{}]@{}", message.partition(), message.offset());
+    PipelineError { message: format!("{place}: {}", error.message), ..error }
+}
