@@ -1,0 +1,183 @@
+//! From a record's bytes to a message: [`decode`].
+
+use std::{borrow::Cow, sync::Arc};
+
+use chrono::DateTime;
+use nova_envelope::EventEnvelope;
+use serde::de::DeserializeSeed;
+
+use crate::{
+    Change, DecodeError, DecodeErrorKind, Found, Heartbeat, LogicalMessage, Op, TransactionMarker,
+    TransactionStatus,
+    event_id::event_id,
+    field::{Field, Part, Place},
+    schema::RowSchema,
+    shape::{Shape, ShapeSeed, Trace},
+    value,
+};
+
+/// The bytes of one Kafka record.
+#[derive(Debug, Clone, Copy)]
+pub struct Record<'a> {
+    /// The key; absent for tables without a primary key.
+    pub key: Option<&'a [u8]>,
+    /// The value; absent for tombstones.
+    pub value: Option<&'a [u8]>,
+}
+
+/// What a record says.
+#[derive(Debug, Clone)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly every message is a change; a box would cost each an allocation"
+)]
+pub enum Message<'a> {
+    /// A committed change, a row read by a snapshot, a truncate or a logical message.
+    Change(EventEnvelope<Change<'a>>),
+    /// No value: Debezium writes one after each delete, for log compaction.
+    Tombstone,
+    /// The connector lives.
+    Heartbeat(Heartbeat),
+    /// A transaction begins or ends.
+    Transaction(TransactionMarker<'a>),
+}
+
+/// Decodes one record of a topic that Debezium writes.
+///
+/// The value may embed its schema (`{"schema":…,"payload":…}`) or not. The envelope's `timestamp` is the commit
+/// time, its `event_id` a UUIDv5 of the position in PostgreSQL:
+/// - with transaction metadata: server, transaction id, LSN and `total_order`; unique, and the same whenever the
+///   same change is delivered again;
+/// - without, and for snapshot reads: server, table, LSN, transaction id, operation and the record's key, or the row
+///   images of a table without a key. Rows of such a table that are equal and share an LSN (COPY, snapshots) share
+///   an id. A row read again by another snapshot gets another id.
+///
+/// # Errors
+/// A value that is no JSON, or JSON that Debezium does not write. The error's text is bounded.
+pub fn decode<'a>(record: Record<'a>) -> Result<Message<'a>, DecodeError> {
+    let Some(value) = record.value else { return Ok(Message::Tombstone) };
+    let text = std::str::from_utf8(value)
+        .map_err(|error| failure("value", DecodeErrorKind::Utf8 { offset: error.valid_up_to() }))?;
+    let trace = Trace::new();
+    let mut shape = Shape::default();
+    let mut parser = serde_json::Deserializer::from_str(text);
+    ShapeSeed { shape: &mut shape, trace: &trace }
+        .deserialize(&mut parser)
+        .and_then(|()| parser.end())
+        .map_err(|error| parse_failure(&error, text, &trace))?;
+    let wrapped = trace.wrapped.get();
+    if shape.null {
+        Ok(Message::Tombstone)
+    } else if shape.op.is_some() {
+        change(shape, wrapped, record.key).map(Message::Change)
+    } else if shape.status.is_some() {
+        transaction(shape, wrapped).map(Message::Transaction)
+    } else if let (Some(ts_ms), None) = (shape.ts_ms, &shape.source) {
+        Ok(Message::Heartbeat(Heartbeat { ts_ms }))
+    } else {
+        Err(failure(path(wrapped, ""), DecodeErrorKind::NotDebezium))
+    }
+}
+
+fn change<'a>(
+    mut shape: Shape<'a>,
+    wrapped: bool,
+    key: Option<&[u8]>,
+) -> Result<EventEnvelope<Change<'a>>, DecodeError> {
+    let missing = |part, expected| failure(path(wrapped, part), DecodeErrorKind::Missing { expected });
+    let code = shape.op.take().map(|op| op.0).unwrap_or_default();
+    let op = Op::parse(&code).ok_or_else(|| {
+        failure(path(wrapped, "op"), DecodeErrorKind::UnknownOp { found: Found::new(&code) })
+    })?;
+    let source = match shape.take_source() {
+        Some(source) => source.map_err(|problem| missing(problem.part, problem.expected))?,
+        None => return Err(missing("source", "an object")),
+    };
+    if matches!(op, Op::Create | Op::Update | Op::Read) && shape.after.is_none() {
+        return Err(missing("after", "the row after the change"));
+    }
+    if op == Op::Message && shape.message.is_none() {
+        return Err(missing("message", "an object of `prefix` and `content`"));
+    }
+    let timestamp = DateTime::from_timestamp_micros(source.ts_us).ok_or_else(|| {
+        failure(path(wrapped, "source.ts_us"), DecodeErrorKind::Timestamp { found: source.ts_us })
+    })?;
+    if let Some(schema) = shape.schema {
+        let schema = Arc::new(RowSchema::new(schema));
+        [&mut shape.before, &mut shape.after].into_iter().flatten().for_each(|row| row.attach(&schema));
+    }
+    let logical = shape.message.map(|(prefix, content)| LogicalMessage {
+        prefix,
+        content: content.map(|raw| {
+            Field::new(Cow::Borrowed("content"), raw.get(), Place { part: Part::Message, wrapped })
+        }),
+    });
+    let Shape { before, after, transaction, .. } = shape;
+    let change = Change { op, before, after, source, transaction, logical };
+    Ok(EventEnvelope::new(event_id(&change, key), timestamp, change))
+}
+
+fn transaction(shape: Shape<'_>, wrapped: bool) -> Result<TransactionMarker<'_>, DecodeError> {
+    let missing = |part, expected| failure(path(wrapped, part), DecodeErrorKind::Missing { expected });
+    let status = match shape.status.as_ref().map(|status| status.0.as_ref()) {
+        Some("BEGIN") => TransactionStatus::Begin,
+        Some("END") => TransactionStatus::End,
+        other => {
+            let found = Found::new(other.unwrap_or_default());
+            return Err(failure(
+                path(wrapped, "status"),
+                DecodeErrorKind::Type { expected: "BEGIN or END", found },
+            ));
+        }
+    };
+    let id = shape.id.ok_or_else(|| missing("id", "the transaction's id"))?.get();
+    let id = value::text(id).map_err(|_| {
+        failure(path(wrapped, "id"), DecodeErrorKind::Type { expected: "a string", found: Found::new(id) })
+    })?;
+    Ok(TransactionMarker {
+        status,
+        id,
+        ts_ms: shape.ts_ms.ok_or_else(|| missing("ts_ms", "the commit time"))?,
+        event_count: shape.event_count,
+        data_collections: shape.data_collections,
+    })
+}
+
+fn failure(path: impl Into<String>, kind: DecodeErrorKind) -> DecodeError {
+    DecodeError { path: path.into(), kind }
+}
+
+fn path(wrapped: bool, part: &str) -> String {
+    match (wrapped, part) {
+        (true, "") => "payload".to_owned(),
+        (true, part) => format!("payload.{part}"),
+        (false, "") => "value".to_owned(),
+        (false, part) => part.to_owned(),
+    }
+}
+
+fn parse_failure(error: &serde_json::Error, text: &str, trace: &Trace) -> DecodeError {
+    let mut path = path(trace.wrapped.get(), trace.part.get());
+    let column = trace.column.take();
+    if !column.is_empty() {
+        path = format!("{path}.{}", Found::new(&column));
+    }
+    let message = error.to_string();
+    let kind = if error.is_data() {
+        let found = message.split(", expected ").next().unwrap_or_default();
+        let found = found.trim_start_matches("invalid type: ").trim_start_matches("invalid value: ");
+        DecodeErrorKind::Type { expected: trace.expected.get(), found: Found::new(found) }
+    } else {
+        let lines: usize =
+            text.split('\n').take(error.line().saturating_sub(1)).map(|line| line.len() + 1).sum();
+        let offset = text.floor_char_boundary(lines + error.column());
+        let start = text.floor_char_boundary(offset.saturating_sub(32));
+        let problem = message.split(" at line ").next().unwrap_or_default().to_owned();
+        DecodeErrorKind::Json {
+            problem,
+            offset,
+            found: Found::new(text.get(start..offset).unwrap_or_default()),
+        }
+    };
+    failure(path, kind)
+}

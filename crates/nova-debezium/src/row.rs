@@ -1,0 +1,42 @@
+//! A row image: column names and undecoded values, in the order Debezium wrote them.
+
+use std::sync::Arc;
+
+use crate::{
+    Field,
+    schema::{RowSchema, SchemaRef},
+};
+
+/// The image of a row before or after a change.
+#[derive(Debug, Clone, Default)]
+pub struct Row<'a> {
+    fields: Vec<Field<'a>>,
+}
+
+impl<'a> Row<'a> {
+    pub(crate) fn new(fields: Vec<Field<'a>>) -> Self {
+        Self { fields }
+    }
+
+    /// Tells every field where its description is.
+    pub(crate) fn attach(&mut self, schema: &Arc<RowSchema<'a>>) {
+        for (index, field) in self.fields.iter_mut().enumerate() {
+            field.schema = SchemaRef::Row(Arc::clone(schema), index);
+        }
+    }
+
+    /// The column `name`. Constant time if it stands at position `hint`, else all names are compared.
+    #[must_use]
+    pub fn get(&self, name: &str, hint: usize) -> Option<&Field<'a>> {
+        match self.fields.get(hint) {
+            Some(field) if field.name() == name => Some(field),
+            _ => self.fields.iter().find(|field| field.name() == name),
+        }
+    }
+
+    /// All columns, in the order of the message.
+    #[must_use]
+    pub fn fields(&self) -> &[Field<'a>] {
+        &self.fields
+    }
+}
