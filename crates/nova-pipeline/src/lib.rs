@@ -27,4 +27,4 @@ pub use ledger::{Ledger, NewGroup, Ranges};
 pub use options::PipelineOptions;
 pub use sink::{Block, Sink};
 pub use source::{Committed, OffsetCommit, Source, SourceEvent, SourceMessage, StartAt, Watermarks};
-pub use stream_worker::{Connect, Endpoints, StreamWorker};
+pub use stream_worker::{Connect, Connected, Endpoints, StreamWorker};

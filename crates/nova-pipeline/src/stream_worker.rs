@@ -25,6 +25,12 @@ pub struct Endpoints<S, K, L> {
     pub dead_letters: Option<L>,
 }
 
+/// What [`Connect::connect`] answers.
+pub type Connected<C> = Result<
+    Endpoints<<C as Connect>::Source, <C as Connect>::Sink, <C as Connect>::DeadLetters>,
+    PipelineError,
+>;
+
 /// Connects a stream's ends, anew for each run of its worker.
 pub trait Connect: Send + Sync + 'static {
     /// The topic's side.
@@ -35,9 +41,7 @@ pub trait Connect: Send + Sync + 'static {
     type DeadLetters: DeadLetters;
 
     /// Connects and checks: the table must be what the stream declares.
-    fn connect(
-        &self,
-    ) -> impl Future<Output = Result<Endpoints<Self::Source, Self::Sink, Self::DeadLetters>, PipelineError>> + Send;
+    fn connect(&self) -> impl Future<Output = Connected<Self>> + Send;
 }
 
 /// Runs one stream.

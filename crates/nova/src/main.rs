@@ -1,2 +1,55 @@
-//! nova.
-fn main() {}
+//! `nova`: the one binary of Nova CDC. Parses the command line, loads the configuration, dispatches.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "data goes to stdout, messages go to stderr")]
+#![expect(unreachable_pub, reason = "a binary has no public interface; pub means: for its other modules")]
+
+mod admin;
+mod cli;
+mod config;
+//mod connector;
+//mod doctor;
+mod exit;
+mod migrate;
+mod run;
+mod settings;
+mod telemetry;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::{Cli, Command};
+use crate::exit::{Exit, Failure, Outcome};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let outcome = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(dispatch(&cli)),
+        Err(error) => Err(Failure::new(Exit::Failure, format!("cannot start the runtime: {error}"))),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure { exit, message, cure }) => {
+            eprintln!("nova: {message}");
+            if !cure.is_empty() {
+                eprintln!("      {cure}");
+            }
+            exit.into()
+        }
+    }
+}
+
+async fn dispatch(cli: &Cli) -> Outcome {
+    if let Command::Config(command) = &cli.command {
+        return settings::run(command, &cli.global);
+    }
+    let (loaded, streams) = settings::load(&cli.global)?;
+    let config = loaded.config;
+    telemetry::init_log(&config.log)?;
+    match &cli.command {
+        Command::Run(args) => run::run(args, &config, &streams).await,
+        Command::Migrate(args) => migrate::run(args, &config).await,
+        Command::Config(_) => Ok(()),
+        //Command::Connector(command) => connector::run(command, &config, &streams).await,
+        _ => Ok(()), //Command::Doctor(args) => doctor::run(args, &config, &streams).await,
+    }
+}

@@ -1,0 +1,294 @@
+//! Puts the configuration together: defaults, file, environment, flags, each over the one before.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use figment::providers::{Format, Serialized, Toml};
+use figment::value::{Dict, Map, Value};
+use figment::{Figment, Metadata, Profile, Provider};
+use thiserror::Error;
+
+use super::{Config, Secret};
+
+/// The file that is read when none is named and it is there.
+const DEFAULT_FILE: &str = "nova.toml";
+
+/// Variables of the development tools that share the prefix.
+const NOT_OURS: [&str; 5] =
+    ["NOVA_CACHE_DIR", "NOVA_CONFIG", "NOVA_KAFKA_LIBS", "NOVA_KEEP_LOGS", "NOVA_LIBCHDB"];
+
+/// A configuration that cannot be used, with what to do about it.
+#[derive(Debug, Error)]
+pub enum ConfigError {
+    /// The named file is not there, or not readable.
+    #[error("configuration file {path}: {error}; name an existing file with --config")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        error: std::io::Error,
+    },
+    /// A key or a value is wrong; the text names key, value and origin.
+    #[error("{0}; `nova config show` lists all keys")]
+    Invalid(String),
+    /// A variable names no setting.
+    #[error(
+        "environment variable {0} names no setting: write NOVA_<SECTION>_<KEY>, for example NOVA_KAFKA_BROKERS"
+    )]
+    Variable(String),
+    /// A flag is not of the form `key=value`.
+    #[error("--set {0}: write key=value, for example --set kafka.brokers=localhost:9092")]
+    Flag(String),
+    /// A password file cannot be read.
+    #[error("{key} = {path}: {error}")]
+    PasswordFile {
+        /// The setting.
+        key: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        error: std::io::Error,
+    },
+}
+
+/// Where each value came from.
+pub struct Origins(Figment);
+
+/// A configuration with its origins.
+pub struct Loaded {
+    /// The values.
+    pub config: Config,
+    /// Where they came from.
+    pub origins: Origins,
+}
+
+impl Loaded {
+    /// Loads from the file (or `nova.toml` when it is there), the environment and `key=value` flags.
+    ///
+    /// # Errors
+    /// Any unknown key, any value of the wrong type, any unreadable file: with name, origin and cure.
+    pub fn load(file: Option<&Path>, flags: &[String]) -> Result<Self, ConfigError> {
+        Self::load_from(file, env::vars(), flags)
+    }
+
+    fn load_from(
+        file: Option<&Path>,
+        variables: impl Iterator<Item = (String, String)>,
+        flags: &[String],
+    ) -> Result<Self, ConfigError> {
+        let mut figment = Figment::from(Serialized::defaults(Config::default()));
+        let default = Path::new(DEFAULT_FILE);
+        if let Some(path) = file.or(default.exists().then_some(default)) {
+            fs::metadata(path).map_err(|error| ConfigError::File { path: path.to_owned(), error })?;
+            figment = figment.merge(Toml::file_exact(path));
+        }
+        figment = figment.merge(Layer::of_environment(variables)?).merge(Layer::of_flags(flags)?);
+        let mut config: Config = figment.extract().map_err(|error| ConfigError::Invalid(describe(&error)))?;
+        read_password_files(&mut config)?;
+        Ok(Self { config, origins: Origins(figment) })
+    }
+}
+
+impl Origins {
+    /// Where the value of a key such as `kafka.brokers` came from.
+    pub fn of(&self, key: &str) -> String {
+        let Some(metadata) = self.0.find_metadata(key) else { return "default".to_owned() };
+        match &metadata.source {
+            Some(figment::Source::File(path)) => path.display().to_string(),
+            _ if metadata.name == Layer::ENVIRONMENT => {
+                format!("environment NOVA_{}", key.replace('.', "_").to_uppercase())
+            }
+            _ if metadata.name == Layer::FLAGS => "flag --set".to_owned(),
+            _ => "default".to_owned(),
+        }
+    }
+}
+
+/// The environment or the flags, as a tree of values.
+struct Layer {
+    name: &'static str,
+    values: Dict,
+}
+
+impl Layer {
+    const ENVIRONMENT: &'static str = "environment";
+    const FLAGS: &'static str = "flag --set";
+
+    fn of_environment(variables: impl Iterator<Item = (String, String)>) -> Result<Self, ConfigError> {
+        let mut layer = Self { name: Self::ENVIRONMENT, values: Dict::new() };
+        for (variable, text) in variables {
+            let Some(rest) =
+                variable.strip_prefix("NOVA_").filter(|_| !NOT_OURS.contains(&variable.as_str()))
+            else {
+                continue;
+            };
+            let rest = rest.to_lowercase();
+            let key = match rest.split_once('_') {
+                Some((section, key)) if is_section(section) => format!("{section}.{key}"),
+                _ if rest == "streams" => rest,
+                _ => return Err(ConfigError::Variable(variable)),
+            };
+            layer.insert(&key, &text);
+        }
+        Ok(layer)
+    }
+
+    fn of_flags(flags: &[String]) -> Result<Self, ConfigError> {
+        let mut layer = Self { name: Self::FLAGS, values: Dict::new() };
+        for flag in flags {
+            let (key, text) = flag.split_once('=').ok_or_else(|| ConfigError::Flag(flag.clone()))?;
+            layer.insert(key.trim(), text);
+        }
+        Ok(layer)
+    }
+
+    fn insert(&mut self, key: &str, text: &str) {
+        // A password such as `007` must stay a text; everything else is read as TOML would read it.
+        let value = if key.ends_with("password") {
+            Value::from(text)
+        } else {
+            text.parse().unwrap_or_else(|_| Value::from(text))
+        };
+        // A map's key (`kafka.librdkafka.sasl.username`) has dots of its own.
+        let path: Vec<&str> = if key.starts_with("kafka.librdkafka.") || key.starts_with("connect.extra.") {
+            key.splitn(3, '.').collect()
+        } else {
+            key.split('.').collect()
+        };
+        insert(&mut self.values, &path, value);
+    }
+}
+
+fn insert(into: &mut Dict, path: &[&str], value: Value) {
+    match path {
+        [] => {}
+        [last] => {
+            into.insert((*last).to_owned(), value);
+        }
+        [first, rest @ ..] => {
+            let inner = into.entry((*first).to_owned()).or_insert_with(|| Value::from(Dict::new()));
+            if let Value::Dict(_, inner) = inner {
+                insert(inner, rest, value);
+            }
+        }
+    }
+}
+
+impl Provider for Layer {
+    fn metadata(&self) -> Metadata {
+        Metadata::named(self.name)
+    }
+
+    fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
+        Ok(Map::from([(Profile::Default, self.values.clone())]))
+    }
+}
+
+fn is_section(name: &str) -> bool {
+    matches!(name, "postgres" | "kafka" | "connect" | "clickhouse" | "pipeline" | "admin" | "log")
+}
+
+/// All findings in one line each: key, what was found, what was expected, where it was set.
+fn describe(error: &figment::Error) -> String {
+    let findings: Vec<String> = error
+        .clone()
+        .into_iter()
+        .map(|finding| {
+            let key = finding.path.join(".");
+            let origin = match finding.metadata.as_ref().map(|metadata| (&metadata.name, &metadata.source)) {
+                Some((_, Some(figment::Source::File(path)))) => format!("{}: ", path.display()),
+                Some((name, _)) => format!("{name}: "),
+                None => String::new(),
+            };
+            if key.is_empty() {
+                format!("{origin}{}", finding.kind)
+            } else {
+                format!("{origin}{key}: {}", finding.kind)
+            }
+        })
+        .collect();
+    findings.join("\n")
+}
+
+fn read_password_files(config: &mut Config) -> Result<(), ConfigError> {
+    let places = [
+        ("postgres.password_file", &config.postgres.password_file, &mut config.postgres.password),
+        ("clickhouse.password_file", &config.clickhouse.password_file, &mut config.clickhouse.password),
+        (
+            "connect.replication_password_file",
+            &config.connect.replication_password_file,
+            &mut config.connect.replication_password,
+        ),
+    ];
+    for (key, path, password) in places {
+        if let Some(path) = path {
+            let text = fs::read_to_string(path).map_err(|error| ConfigError::PasswordFile {
+                key,
+                path: path.clone(),
+                error,
+            })?;
+            *password = Secret::new(text.trim_end_matches(['\r', '\n']));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    fn load(toml: &str, variables: &[(&str, &str)], flags: &[&str]) -> Result<Loaded, ConfigError> {
+        let mut file = tempfile::NamedTempFile::with_suffix(".toml").unwrap();
+        file.write_all(toml.as_bytes()).unwrap();
+        let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let flags: Vec<String> = flags.iter().map(|flag| (*flag).to_owned()).collect();
+        Loaded::load_from(Some(file.path()), variables, &flags)
+    }
+
+    #[test]
+    fn flags_win_over_environment_over_file_over_defaults() {
+        let toml = "[kafka]\nbrokers = \"file:1\"\ngroup_prefix = \"file\"\n[postgres]\nport = 1\n";
+        let variables = [("NOVA_KAFKA_BROKERS", "env:1"), ("NOVA_POSTGRES_PORT", "2"), ("HOME", "/")];
+        let loaded = load(toml, &variables, &["postgres.port=3"]).unwrap();
+        assert_eq!(loaded.config.kafka.group_prefix, "file");
+        assert_eq!(loaded.config.kafka.brokers, "env:1");
+        assert_eq!(loaded.config.postgres.port, 3);
+        assert_eq!(loaded.origins.of("kafka.brokers"), "environment NOVA_KAFKA_BROKERS");
+        assert_eq!(loaded.origins.of("postgres.port"), "flag --set");
+        assert_eq!(loaded.origins.of("postgres.host"), "default");
+        assert!(loaded.origins.of("kafka.group_prefix").ends_with(".toml"));
+    }
+
+    #[test]
+    fn passwords_stay_texts_and_stay_hidden() {
+        let loaded = load("", &[("NOVA_POSTGRES_PASSWORD", "007")], &[]).unwrap();
+        assert_eq!(loaded.config.postgres.password.expose(), "007");
+        assert!(!format!("{:?}", loaded.config).contains("007"));
+    }
+
+    #[test]
+    fn unknown_keys_are_refused_wherever_they_stand() {
+        let in_file = load("[kafka]\nbroker = \"x\"\n", &[], &[]).err().unwrap().to_string();
+        assert!(in_file.contains("broker") && in_file.contains(".toml"), "{in_file}");
+        let variable = load("", &[("NOVA_KAFAK_BROKERS", "x")], &[]).err().unwrap().to_string();
+        assert!(variable.contains("NOVA_KAFAK_BROKERS"), "{variable}");
+        assert!(load("", &[("NOVA_KAFKA_BROKER", "x")], &[]).is_err());
+        assert!(load("", &[], &["kafka.broker=x"]).is_err());
+        assert!(load("", &[], &["kafka.brokers"]).is_err());
+    }
+
+    #[test]
+    fn a_wrong_type_names_key_and_origin() {
+        let error = load("", &[("NOVA_POSTGRES_PORT", "many")], &[]).err().unwrap().to_string();
+        assert!(error.contains("postgres.port") && error.contains("environment"), "{error}");
+    }
+
+    #[test]
+    fn keys_of_librdkafka_keep_their_dots() {
+        let loaded = load("", &[], &["kafka.librdkafka.sasl.username=nova"]).unwrap();
+        assert_eq!(loaded.config.kafka.librdkafka["sasl.username"], "nova");
+    }
+}

@@ -1,0 +1,307 @@
+//! What an installation sets: addresses, accounts, limits. File, then environment, then flags; unknown keys refused.
+//!
+//! Invariant: a configuration is whole and checked before anything is opened or bound, and a secret never leaves
+//! [`Secret`] except into the connection that needs it.
+
+mod load;
+mod secret;
+mod show;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use figment::value::magic::RelativePathBuf;
+use nova_pipeline::{NewGroup, PipelineOptions};
+use serde::{Deserialize, Serialize};
+
+pub use load::{ConfigError, Loaded};
+pub use secret::Secret;
+
+/// The whole configuration.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// The file of stream declarations; relative to the configuration file that names it.
+    pub streams: Option<RelativePathBuf>,
+    /// The source of truth.
+    pub postgres: PostgresConfig,
+    /// The topics.
+    pub kafka: KafkaConfig,
+    /// Kafka Connect and the connector in it.
+    pub connect: ConnectConfig,
+    /// The target.
+    pub clickhouse: ClickHouseConfig,
+    /// Limits of each stream's pipeline.
+    pub pipeline: PipelineConfig,
+    /// Health, metrics.
+    pub admin: AdminConfig,
+    /// Messages on stderr.
+    pub log: LogConfig,
+}
+
+/// PostgreSQL, as `nova doctor` and the dictionaries read it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PostgresConfig {
+    /// Host name.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// Database.
+    pub database: String,
+    /// A role that may read the captured tables.
+    pub user: String,
+    /// Its password.
+    #[serde(skip_serializing_if = "Secret::is_empty")]
+    pub password: Secret,
+    /// A file that holds the password instead.
+    pub password_file: Option<PathBuf>,
+}
+
+/// Kafka.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct KafkaConfig {
+    /// Bootstrap servers, `host:port,…`.
+    pub brokers: String,
+    /// Consumer groups are named `<group_prefix>-<stream>`.
+    pub group_prefix: String,
+    /// `classic` or `consumer` (KIP-848).
+    pub group_protocol: GroupProtocol,
+    /// Static membership: this process's instance id; unique among the members of a group.
+    pub instance_id: Option<String>,
+    /// How long a silent member stays in the group.
+    #[serde(with = "humantime_serde")]
+    pub session_timeout: Duration,
+    /// Bytes that the client fetches in advance, per stream.
+    pub fetch_buffer_bytes: u32,
+    /// Where poison goes; empty halts the stream instead.
+    pub dead_letter_topic: String,
+    /// Settings of librdkafka as they are (TLS, SASL).
+    pub librdkafka: BTreeMap<String, String>,
+}
+
+/// How the members of a group agree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum GroupProtocol {
+    /// Join, sync, heartbeat; every broker speaks it.
+    Classic,
+    /// KIP-848, brokers from 4.0.
+    Consumer,
+}
+
+/// Kafka Connect, and what the Debezium connector in it is told.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ConnectConfig {
+    /// Kafka Connect's REST interface.
+    pub url: String,
+    /// The connector's name.
+    pub connector: String,
+    /// PostgreSQL's host as Kafka Connect sees it; that of `[postgres]` when empty.
+    pub postgres_host: String,
+    /// The role with REPLICATION.
+    pub replication_user: String,
+    /// Its password.
+    #[serde(skip_serializing_if = "Secret::is_empty")]
+    pub replication_password: Secret,
+    /// A file that holds the password instead.
+    pub replication_password_file: Option<PathBuf>,
+    /// The replication slot.
+    pub slot: String,
+    /// The publication.
+    pub publication: String,
+    /// Partitions of a topic that `nova connector apply` creates.
+    pub partitions: u16,
+    /// Replicas of such a topic.
+    pub replicas: u16,
+    /// How long such a topic keeps its messages.
+    #[serde(with = "humantime_serde")]
+    pub retention: Duration,
+    /// How often the connector says that it lives, so that the slot moves on while the tables rest.
+    #[serde(with = "humantime_serde")]
+    pub heartbeat: Duration,
+    /// How often the connector looks for changes.
+    #[serde(with = "humantime_serde")]
+    pub poll_interval: Duration,
+    /// Further settings of the connector, as they are.
+    pub extra: BTreeMap<String, String>,
+}
+
+/// ClickHouse.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ClickHouseConfig {
+    /// The HTTP interface.
+    pub url: String,
+    /// The database that holds the event tables.
+    pub database: String,
+    /// User.
+    pub user: String,
+    /// Its password.
+    #[serde(skip_serializing_if = "Secret::is_empty")]
+    pub password: Secret,
+    /// A file that holds the password instead.
+    pub password_file: Option<PathBuf>,
+    /// How long a connection may take.
+    #[serde(with = "humantime_serde")]
+    pub connect_timeout: Duration,
+    /// How long an insert may take.
+    #[serde(with = "humantime_serde")]
+    pub request_timeout: Duration,
+}
+
+/// Limits of each stream's pipeline; see [`PipelineOptions`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PipelineConfig {
+    /// Rows of a batch.
+    pub batch_rows: usize,
+    /// Bytes of a batch; two of them are in memory at most, per stream.
+    pub batch_bytes: usize,
+    /// How long the first message of a batch waits for others.
+    #[serde(with = "humantime_serde")]
+    pub linger: Duration,
+    /// How long a revoked partition may wait for its last batch.
+    #[serde(with = "humantime_serde")]
+    pub drain_timeout: Duration,
+    /// How long the whole process may take to end.
+    #[serde(with = "humantime_serde")]
+    pub shutdown_deadline: Duration,
+}
+
+/// The admin server: health and metrics.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AdminConfig {
+    /// Where it listens, `host:port`.
+    pub listen: String,
+    /// A worker that has not moved for so long is not live.
+    #[serde(with = "humantime_serde")]
+    pub stall_limit: Duration,
+}
+
+/// Messages on stderr.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogConfig {
+    /// `text` or `json`.
+    pub format: LogFormat,
+    /// A filter such as `info` or `nova_kafka=debug,info`.
+    pub level: String,
+}
+
+/// The form of messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// A line for people.
+    Text,
+    /// An object per line.
+    Json,
+}
+
+impl Config {
+    /// The name of a stream's consumer group.
+    pub fn group(&self, stream: &str) -> String {
+        format!("{}-{stream}", self.kafka.group_prefix)
+    }
+
+    /// The pipeline's limits.
+    pub fn pipeline_options(&self, new_group: NewGroup) -> PipelineOptions {
+        let PipelineConfig { batch_rows, batch_bytes, linger, drain_timeout, .. } = self.pipeline;
+        PipelineOptions {
+            batch_rows,
+            batch_bytes,
+            linger,
+            drain_timeout,
+            new_group,
+            ..PipelineOptions::default()
+        }
+    }
+}
+
+impl Default for PostgresConfig {
+    fn default() -> Self {
+        Self {
+            host: "localhost".to_owned(),
+            port: 5432,
+            database: "nova".to_owned(),
+            user: "nova_reader".to_owned(),
+            password: Secret::default(),
+            password_file: None,
+        }
+    }
+}
+
+impl Default for KafkaConfig {
+    fn default() -> Self {
+        Self {
+            brokers: "localhost:9092".to_owned(),
+            group_prefix: "nova".to_owned(),
+            group_protocol: GroupProtocol::Classic,
+            instance_id: None,
+            session_timeout: Duration::from_secs(45),
+            fetch_buffer_bytes: 32 << 20,
+            dead_letter_topic: "nova.dead-letters".to_owned(),
+            librdkafka: BTreeMap::new(),
+        }
+    }
+}
+
+impl Default for ConnectConfig {
+    fn default() -> Self {
+        Self {
+            url: "http://localhost:8083".to_owned(),
+            connector: "nova-cdc".to_owned(),
+            postgres_host: String::new(),
+            replication_user: "nova_replication".to_owned(),
+            replication_password: Secret::default(),
+            replication_password_file: None,
+            slot: "nova_cdc".to_owned(),
+            publication: "nova_cdc".to_owned(),
+            partitions: 12,
+            replicas: 3,
+            retention: Duration::from_secs(30 * 24 * 3600),
+            heartbeat: Duration::from_secs(10),
+            poll_interval: Duration::from_millis(50),
+            extra: BTreeMap::new(),
+        }
+    }
+}
+
+impl Default for ClickHouseConfig {
+    fn default() -> Self {
+        Self {
+            url: "http://localhost:8123".to_owned(),
+            database: "nova".to_owned(),
+            user: "default".to_owned(),
+            password: Secret::default(),
+            password_file: None,
+            connect_timeout: Duration::from_secs(5),
+            request_timeout: Duration::from_secs(60),
+        }
+    }
+}
+
+impl Default for PipelineConfig {
+    fn default() -> Self {
+        let PipelineOptions { batch_rows, batch_bytes, linger, drain_timeout, .. } =
+            PipelineOptions::default();
+        Self { batch_rows, batch_bytes, linger, drain_timeout, shutdown_deadline: Duration::from_secs(25) }
+    }
+}
+
+impl Default for AdminConfig {
+    fn default() -> Self {
+        Self { listen: "127.0.0.1:9464".to_owned(), stall_limit: Duration::from_secs(60) }
+    }
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self { format: LogFormat::Text, level: "info".to_owned() }
+    }
+}

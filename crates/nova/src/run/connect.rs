@@ -1,0 +1,85 @@
+//! Wires a declared stream to Kafka and ClickHouse; done anew for each run of its worker.
+
+use nova_clickhouse::{Client, TableInfo, TableSink};
+use nova_kafka::{KafkaConnection, KafkaDeadLetters, KafkaOptions, KafkaSource};
+use nova_pipeline::{Connect, Endpoints, ErrorKind, PipelineError};
+use nova_streams::{Mapping, Stream};
+
+use crate::config::{ClickHouseConfig, Config, GroupProtocol, KafkaConfig};
+
+/// A stream's ends, not yet connected.
+pub struct StreamConnect {
+    stream: Stream,
+    kafka: KafkaOptions,
+    dead_letter_topic: String,
+    client: Client,
+}
+
+impl StreamConnect {
+    /// What is needed to connect `stream`.
+    pub fn new(stream: &Stream, config: &Config, client: Client) -> Self {
+        let KafkaConfig { group_protocol, instance_id, session_timeout, fetch_buffer_bytes, .. } =
+            &config.kafka;
+        let mut kafka =
+            KafkaOptions::new(kafka_connection(config), config.group(&stream.name), &stream.topic);
+        kafka.group_protocol = match group_protocol {
+            GroupProtocol::Classic => nova_kafka::GroupProtocol::Classic,
+            GroupProtocol::Consumer => nova_kafka::GroupProtocol::Consumer,
+        };
+        kafka.group_instance_id = instance_id.as_ref().map(|id| format!("{id}-{}", stream.name));
+        kafka.session_timeout = *session_timeout;
+        kafka.queue_kbytes = fetch_buffer_bytes / 1024;
+        Self {
+            stream: stream.clone(),
+            kafka,
+            dead_letter_topic: config.kafka.dead_letter_topic.clone(),
+            client,
+        }
+    }
+}
+
+impl Connect for StreamConnect {
+    type Source = KafkaSource;
+    type Sink = TableSink;
+    type DeadLetters = KafkaDeadLetters;
+
+    async fn connect(&self) -> Result<Endpoints<KafkaSource, TableSink, KafkaDeadLetters>, PipelineError> {
+        let table = TableInfo::read(&self.client, &self.stream.table).await?;
+        let mapping = compile(&self.stream, &table)?;
+        let sink = TableSink::new(self.client.clone(), &table, mapping.columns())?;
+        let dead_letters = if self.dead_letter_topic.is_empty() {
+            None
+        } else {
+            Some(KafkaDeadLetters::connect(&self.kafka.connection, &self.dead_letter_topic).await?)
+        };
+        let source = KafkaSource::connect(&self.kafka).await?;
+        Ok(Endpoints { source, mapping, sink, dead_letters })
+    }
+}
+
+/// Checks a stream against its table as it is now.
+fn compile(stream: &Stream, table: &TableInfo) -> Result<Mapping, PipelineError> {
+    Mapping::compile(stream, &table.schema)
+        .map_err(|error| PipelineError::new(ErrorKind::SchemaMismatch, error.to_string()))
+}
+
+/// How the brokers are reached.
+pub fn kafka_connection(config: &Config) -> KafkaConnection {
+    let mut connection = KafkaConnection::new(&config.kafka.brokers, "nova");
+    connection.extra.clone_from(&config.kafka.librdkafka);
+    connection
+}
+
+/// A client of the configured ClickHouse.
+pub fn clickhouse_client(config: &ClickHouseConfig) -> Result<Client, PipelineError> {
+    let ClickHouseConfig { url, database, user, password, connect_timeout, request_timeout, .. } = config;
+    let client = Client::new(nova_clickhouse::ClientOptions {
+        url: url.clone(),
+        database: database.clone(),
+        user: user.clone(),
+        password: password.to_secret_string(),
+        connect_timeout: *connect_timeout,
+        request_timeout: *request_timeout,
+    });
+    Ok(client?)
+}

@@ -1,0 +1,160 @@
+//! `nova run`: one worker per stream, the servers they need watched, health and metrics served.
+//!
+//! Invariant: everything that can be wrong before the first message (configuration, a taken port) is found before
+//! a worker starts, and the admin server outlives the workers, so that their drain can be watched.
+
+mod connect;
+mod watch;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use nova_clickhouse::Client;
+use nova_pipeline::{NewGroup, PipelineError, StreamWorker};
+use nova_streams::{Stream, StreamSet};
+use nova_worker::{
+    ManagerOptions, ManagerOutcome, RetryPolicy, StopSignal, WorkerManager, shutdown_on_signals,
+};
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+use connect::StreamConnect;
+pub use connect::{clickhouse_client, kafka_connection};
+use watch::Watch;
+
+use crate::admin::AdminServer;
+use crate::cli::RunArgs;
+use crate::config::Config;
+use crate::exit::{Exit, Failure, Outcome};
+use crate::telemetry;
+
+/// How often servers are looked at.
+const WATCH_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Runs streams until a signal, or until all of them have halted.
+pub async fn run(args: &RunArgs, config: &Config, streams: &StreamSet) -> Outcome {
+    let chosen = choose(args, streams)?;
+    let client = clickhouse_client(&config.clickhouse)?;
+    let admin = AdminServer::bind(&config.admin).await?;
+    let registry =
+        telemetry::init_metrics().map_err(|error| Failure::new(Exit::Failure, error.to_string()))?;
+    info!(address = %admin.address(), streams = ?names(&chosen), version = env!("CARGO_PKG_VERSION"), "nova runs");
+
+    let workers = stream_workers(args, config, &chosen, &client);
+    let watchers = server_watchers(config, &chosen, client);
+    let boards = vec![workers.health(), watchers.health()];
+    let (shutdown, force) = (workers.shutdown_token(), workers.force_token());
+    let (watching, serving) = (watchers.shutdown_token(), CancellationToken::new());
+    let work = async {
+        let serve = admin.serve(boards, registry, config.admin.stall_limit, serving.clone());
+        let main = async {
+            let outcome = workers.run().await;
+            watching.cancel();
+            serving.cancel();
+            outcome
+        };
+        tokio::join!(main, watchers.run(), serve)
+    };
+    let signals =
+        |error: std::io::Error| Failure::new(Exit::Failure, format!("cannot listen for signals: {error}"));
+    let ((outcome, _, served), signal) =
+        shutdown_on_signals(&shutdown, &force, work).await.map_err(signals)?;
+    served.map_err(|error| Failure::new(Exit::Failure, format!("admin server: {error}")))?;
+    conclude(outcome, signal)
+}
+
+fn names(streams: &[&Stream]) -> Vec<String> {
+    streams.iter().map(|stream| stream.name.clone()).collect()
+}
+
+/// The streams that the command line asks for.
+fn choose<'s>(args: &RunArgs, streams: &'s StreamSet) -> Result<Vec<&'s Stream>, Failure> {
+    let unknown = |what: String, known: Vec<&str>| {
+        Failure::new(Exit::Usage, what).with_cure(format!("Declared are: {}.", known.join(", ")))
+    };
+    if let Some(worker) = &args.worker {
+        let chosen = streams.of_worker(worker);
+        if chosen.is_empty() {
+            return Err(unknown(format!("no stream belongs to a worker `{worker}`"), streams.workers()));
+        }
+        return Ok(chosen);
+    }
+    let all = || streams.iter().map(|stream| stream.name.as_str()).collect();
+    args.stream
+        .iter()
+        .map(|name| {
+            streams.get(name).ok_or_else(|| unknown(format!("no stream `{name}` is declared"), all()))
+        })
+        .collect()
+}
+
+fn stream_workers(args: &RunArgs, config: &Config, streams: &[&Stream], client: &Client) -> WorkerManager {
+    let new_group = if args.from_beginning { NewGroup::FromBeginning } else { NewGroup::Refuse };
+    let options = config.pipeline_options(new_group);
+    let manager = WorkerManager::new(ManagerOptions {
+        drain_deadline: config.pipeline.shutdown_deadline,
+        restart: RetryPolicy::default().with_backoff(options.backoff),
+        ..ManagerOptions::default()
+    });
+    streams.iter().fold(manager, |manager, stream| {
+        let connect = StreamConnect::new(stream, config, client.clone());
+        let worker = StreamWorker::new(&stream.name, &config.group(&stream.name), options.clone(), connect);
+        manager.add(Arc::new(worker))
+    })
+}
+
+/// Watches Kafka (by asking for the groups' lag, which is published as metrics) and ClickHouse.
+fn server_watchers(config: &Config, streams: &[&Stream], client: Client) -> WorkerManager {
+    let connection = kafka_connection(config);
+    let groups: Arc<[(String, String)]> =
+        streams.iter().map(|stream| (config.group(&stream.name), stream.topic.clone())).collect();
+    let kafka = Watch::new("kafka", WATCH_INTERVAL, move || {
+        let (connection, groups) = (connection.clone(), Arc::clone(&groups));
+        async move {
+            for (group, topic) in groups.iter() {
+                nova_kafka::describe(&connection, group, topic).await?.publish();
+            }
+            Ok::<(), PipelineError>(())
+        }
+    });
+    let clickhouse = Watch::new("clickhouse", WATCH_INTERVAL, move || {
+        let client = client.clone();
+        async move { client.ping().await.map_err(PipelineError::from) }
+    });
+    WorkerManager::new(ManagerOptions::default()).add(Arc::new(kafka)).add(Arc::new(clickhouse))
+}
+
+fn conclude(outcome: ManagerOutcome, signal: Option<StopSignal>) -> Outcome {
+    let interrupted =
+        || Failure::new(Exit::Interrupted, "interrupted; everything in hand was written and committed");
+    match outcome {
+        ManagerOutcome::Finished | ManagerOutcome::Drained => match signal {
+            Some(StopSignal::Interrupt) => Err(interrupted()),
+            _ => Ok(()),
+        },
+        ManagerOutcome::Halted { workers } => {
+            let lines: Vec<String> = workers
+                .iter()
+                .map(|worker| {
+                    let advice = worker.advice.as_deref().unwrap_or_default();
+                    format!("stream `{}` has halted: {}\n  {advice}", worker.name, worker.reason)
+                })
+                .collect();
+            Err(Failure::new(Exit::Failure, lines.join("\n")))
+        }
+        ManagerOutcome::DeadlineMissed { workers } => Err(Failure::new(
+            Exit::Partial,
+            format!(
+                "not drained within the deadline: {}; what they had in hand is read again",
+                workers.join(", ")
+            ),
+        )),
+        ManagerOutcome::Forced { workers } => Err(Failure::new(
+            Exit::Interrupted,
+            format!(
+                "ended at once by a second signal: {}; what they had in hand is read again",
+                workers.join(", ")
+            ),
+        )),
+    }
+}
