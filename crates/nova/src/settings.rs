@@ -9,8 +9,7 @@ use crate::exit::{Exit, Failure, Outcome};
 /// The configuration and the streams that it names, both checked.
 pub fn load(global: &Global) -> Result<(Loaded, StreamSet), Failure> {
     let loaded = Loaded::load(global.config.as_deref(), &global.set)?;
-    let named = loaded.config.streams.as_ref().map(figment::value::magic::RelativePathBuf::relative);
-    let Some(path) = global.streams.clone().or(named) else {
+    let Some(path) = global.streams.clone().or_else(|| loaded.config.streams.clone()) else {
         return Err(Failure::new(Exit::Usage, "no file of stream declarations is named")
             .with_cure("Write `streams = \"streams.toml\"` into the configuration, or use --streams FILE."));
     };

@@ -86,11 +86,23 @@ impl Loaded {
         figment = figment.merge(Layer::of_environment(variables)?).merge(Layer::of_flags(flags)?);
         let mut config: Config = figment.extract().map_err(|error| ConfigError::Invalid(describe(&error)))?;
         read_password_files(&mut config)?;
-        Ok(Self { config, origins: Origins(figment) })
+        let origins = Origins(figment);
+        if let (Some(streams), Some(file)) = (&mut config.streams, origins.file_of("streams")) {
+            *streams = file.parent().unwrap_or(Path::new("")).join(&streams);
+        }
+        Ok(Self { config, origins })
     }
 }
 
 impl Origins {
+    /// The file that a key's value came from, if it is one.
+    fn file_of(&self, key: &str) -> Option<&Path> {
+        match self.0.find_metadata(key)?.source.as_ref()? {
+            figment::Source::File(path) => Some(path),
+            _ => None,
+        }
+    }
+
     /// Where the value of a key such as `kafka.brokers` came from.
     pub fn of(&self, key: &str) -> String {
         let Some(metadata) = self.0.find_metadata(key) else { return "default".to_owned() };
@@ -290,5 +302,27 @@ mod tests {
     fn keys_of_librdkafka_keep_their_dots() {
         let loaded = load("", &[], &["kafka.librdkafka.sasl.username=nova"]).unwrap();
         assert_eq!(loaded.config.kafka.librdkafka["sasl.username"], "nova");
+    }
+
+    #[test]
+    fn the_example_lists_every_setting_with_its_default() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/nova.toml");
+        let text = fs::read_to_string(&path).unwrap();
+        let plain = Loaded::load_from(Some(&path), std::iter::empty(), &[]).unwrap().listing();
+        let uncommented: String = text
+            .lines()
+            .map(|line| line.strip_prefix("# ").filter(|rest| rest.contains(" = ")).unwrap_or(line))
+            .filter(|line| {
+                !line.contains("_file = ") && !line.starts_with("instance_id") && !line.starts_with('"')
+            })
+            .map(|line| format!("{line}\n"))
+            .collect();
+        let spelled_out = load(&uncommented, &[], &[]).unwrap().listing();
+        for (key, value, _) in plain.iter().filter(|(key, ..)| key != "streams") {
+            let found = spelled_out.iter().find(|(other, ..)| other == key);
+            let (_, stated, origin) = found.unwrap();
+            assert_eq!(stated, value, "{key}");
+            assert!(origin.ends_with(".toml"), "{key} is not listed in config/nova.toml");
+        }
     }
 }

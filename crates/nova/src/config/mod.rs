@@ -11,7 +11,6 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use figment::value::magic::RelativePathBuf;
 use nova_pipeline::{NewGroup, PipelineOptions};
 use serde::{Deserialize, Serialize};
 
@@ -23,7 +22,8 @@ pub use secret::Secret;
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// The file of stream declarations; relative to the configuration file that names it.
-    pub streams: Option<RelativePathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub streams: Option<PathBuf>,
     /// The source of truth.
     pub postgres: PostgresConfig,
     /// The topics.
