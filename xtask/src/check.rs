@@ -1,0 +1,104 @@
+//! `cargo xtask test`: all checks, in the order in which they fail fastest.
+//!
+//! Invariant: nothing is skipped in silence. What a test needs (servers' programs, downloads, our own binaries) is
+//! there before the tests begin, so a test that cannot find it fails.
+
+use std::process::Stdio;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use tokio::process::Command;
+
+use crate::artifacts::Cache;
+use crate::cli::TestArgs;
+use crate::prerequisites::{self, Need};
+use crate::{say, workspace};
+
+/// One check: what it is, cargo's arguments, added environment.
+struct Check {
+    what: &'static str,
+    args: &'static [&'static str],
+    envs: &'static [(&'static str, &'static str)],
+}
+
+const STATIC_CHECKS: [Check; 2] = [
+    Check { what: "format", args: &["fmt", "--all", "--check"], envs: &[] },
+    Check {
+        what: "clippy",
+        args: &[
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--all-features",
+            "--locked",
+            "--",
+            "-D",
+            "warnings",
+        ],
+        envs: &[],
+    },
+];
+
+/// The tests proper. The binaries come first: the end-to-end tests run them.
+const TESTS: [Check; 3] = [
+    Check {
+        what: "build",
+        args: &["build", "--workspace", "--bins", "--all-features", "--locked"],
+        envs: &[],
+    },
+    Check {
+        what: "documentation",
+        args: &["doc", "--workspace", "--no-deps", "--all-features", "--locked"],
+        envs: &[("RUSTDOCFLAGS", "-D warnings")],
+    },
+    Check {
+        what: "unit, documentation and end-to-end tests",
+        args: &["test", "--workspace", "--all-features", "--locked", "--no-fail-fast"],
+        envs: &[],
+    },
+];
+
+/// Runs all checks; the first that fails ends the run.
+///
+/// # Errors
+/// Something that is needed cannot be had, or a check failed; its own messages are on the terminal.
+pub async fn run(_args: TestArgs) -> Result<()> {
+    let begun = Instant::now();
+    prerequisites::ensure(&Need::ALL).await?;
+    for check in &STATIC_CHECKS {
+        check.run().await?;
+    }
+    let cache = Cache::open()?;
+    cache.jars().await?;
+    cache.engine().await?;
+    for check in &TESTS {
+        check.run().await?;
+    }
+    say(&format!("all checks passed after {}", minutes(begun)));
+    Ok(())
+}
+
+impl Check {
+    async fn run(&self) -> Result<()> {
+        say(&format!("{}: cargo {}", self.what, self.args.join(" ")));
+        let begun = Instant::now();
+        let mut command = Command::new(workspace::cargo());
+        command.args(self.args).envs(self.envs.iter().copied()).current_dir(workspace::root());
+        let status = command
+            .stdin(Stdio::null())
+            .kill_on_drop(true)
+            .status()
+            .await
+            .with_context(|| format!("{}: cargo could not be run", self.what))?;
+        if !status.success() {
+            bail!("{}: `cargo {}` failed ({status})", self.what, self.args.join(" "));
+        }
+        say(&format!("{}: passed after {}", self.what, minutes(begun)));
+        Ok(())
+    }
+}
+
+fn minutes(since: Instant) -> String {
+    let seconds = since.elapsed().as_secs();
+    format!("{}:{:02} min", seconds / 60, seconds % 60)
+}

@@ -1,0 +1,101 @@
+//! The command line: subcommands, and what the exit code means.
+//!
+//! Invariant: 0 ok, 1 failure, 2 usage, 3 differences found, 5 something needed is not available, 130 interrupted.
+
+use anyhow::Result;
+use clap::{Args, Parser, Subcommand};
+
+use crate::artifacts::ArtifactError;
+use crate::interrupt::{Interrupted, unless_interrupted};
+use crate::prerequisites::Missing;
+use crate::up::{self, UpArgs};
+use crate::{check, demo};
+
+/// Development tasks of Nova CDC on the real servers.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the main job: the whole stack, a social application's traffic, and a comparison of both ends
+    Demo(DemoArgs),
+    /// Run all checks: format, clippy, unit tests, documentation tests, end-to-end tests on the real servers
+    Test(TestArgs),
+    /// Start the servers alone and leave them running; prints `export` lines
+    Up(UpArgs),
+    /// Stop the servers that `up` left running
+    Down,
+}
+
+/// Arguments of `demo`.
+#[derive(Debug, Clone, Args)]
+pub struct DemoArgs {
+    /// How long the application writes, in seconds
+    #[arg(long, default_value_t = 30)]
+    pub seconds: u64,
+    /// Transactions per second of the application
+    #[arg(long, default_value_t = 300)]
+    pub rate: u32,
+    /// Seed of the application's behaviour
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Leave everything running at the end and print the addresses
+    #[arg(long)]
+    pub keep: bool,
+}
+
+/// Arguments of `test`.
+#[derive(Debug, Clone, Args)]
+pub struct TestArgs {}
+
+/// Runs the subcommand; signals end it with everything cleaned up.
+///
+/// # Errors
+/// Those of the subcommand; see [`exit_code`].
+pub async fn run(cli: Cli) -> Result<()> {
+    let work = async {
+        match cli.command {
+            Command::Demo(args) => demo::run(args).await,
+            Command::Test(args) => check::run(args).await,
+            Command::Up(args) => up::up(args).await,
+            Command::Down => up::down().await,
+        }
+    };
+    unless_interrupted(work).await
+}
+
+/// The exit code for a failed subcommand.
+#[must_use]
+pub fn exit_code(error: &anyhow::Error) -> u8 {
+    if error.downcast_ref::<Interrupted>().is_some() {
+        130
+    } else if error.downcast_ref::<demo::Different>().is_some() {
+        3
+    } else if error.downcast_ref::<Missing>().is_some() || error.downcast_ref::<ArtifactError>().is_some() {
+        5
+    } else {
+        1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        <Cli as clap::CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn exit_codes_see_through_context() {
+        assert_eq!(exit_code(&anyhow::Error::new(Interrupted).context("starting")), 130);
+        let no_space = ArtifactError::NoSpace { dir: "/c".into(), free_mib: 1 };
+        assert_eq!(exit_code(&anyhow::Error::new(no_space).context("starting")), 5);
+        assert_eq!(exit_code(&anyhow::anyhow!("else")), 1);
+    }
+}

@@ -1,0 +1,55 @@
+//! The configuration file for a `clickhouse` binary of the machine.
+//!
+//! Invariant: it listens for HTTP on 127.0.0.1 only, and everything it writes lies in the stack's folder.
+
+use std::path::Path;
+
+/// The server's XML; `home` is its folder, the password that of the user `default`.
+/// <https://clickhouse.com/docs/operations/server-configuration-parameters/settings>
+#[must_use]
+pub(super) fn server(home: &Path, http_port: u16, password: &str) -> String {
+    let home = escape(&home.display().to_string());
+    let password = escape(password);
+    format!(
+        "<clickhouse>
+  <logger><level>warning</level><console>1</console></logger>
+  <listen_host>127.0.0.1</listen_host>
+  <http_port>{http_port}</http_port>
+  <path>{home}/data/</path>
+  <tmp_path>{home}/tmp/</tmp_path>
+  <user_files_path>{home}/user_files/</user_files_path>
+  <format_schema_path>{home}/format_schemas/</format_schema_path>
+  <user_directories><users_xml><path>{home}/config.xml</path></users_xml></user_directories>
+  <mark_cache_size>268435456</mark_cache_size>
+  <profiles><default/></profiles>
+  <quotas><default/></quotas>
+  <users>
+    <default>
+      <password>{password}</password>
+      <networks><ip>127.0.0.1</ip></networks>
+      <profile>default</profile>
+      <quota>default</quota>
+      <access_management>1</access_management>
+    </default>
+  </users>
+</clickhouse>
+"
+    )
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_port_and_the_escaped_values_are_in_the_file() {
+        let xml = server(Path::new("/tmp/a&b"), 8123, "x<y");
+        assert!(xml.contains("<http_port>8123</http_port>"));
+        assert!(xml.contains("<path>/tmp/a&amp;b/data/</path>"));
+        assert!(xml.contains("<password>x&lt;y</password>"));
+    }
+}
