@@ -1,1 +1,31 @@
-//! nova-clickhouse.
+//! ClickHouse over its HTTP interface: inserts of whole batches, questions about tables, ordered migrations.
+//!
+//! [`Client`] sends statements and tells failures apart by exception code; [`TableSink`] is the pipeline's
+//! [`Sink`](nova_pipeline::Sink) for one table; [`TableInfo`] is what start-up and `doctor` ask of a table;
+//! [`Migrator`] brings the DDL of `clickhouse/` into a database.
+//!
+//! Invariant: what a failure means is decided by a number ([`codes`]), never by the words of a message.
+
+mod answer;
+mod client;
+#[cfg(test)]
+mod client_tests;
+pub mod codes;
+mod encoder;
+mod error;
+mod migrate;
+mod migration;
+mod row_binary;
+mod schema;
+mod sink;
+mod sql;
+mod template;
+
+pub use client::{Client, ClientOptions};
+pub use error::ClickHouseError;
+pub use migrate::{MigrateError, Migrator};
+pub use migration::{MIGRATIONS, Migration, TemplateValues};
+pub use row_binary::RowBinaryBlock;
+pub use schema::{TableInfo, check_grant, grants};
+pub use sink::TableSink;
+pub use template::TemplateError;

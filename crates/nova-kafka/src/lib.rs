@@ -1,1 +1,25 @@
-//! nova-kafka.
+//! Kafka for Nova: one topic read as a member of a consumer group, dead letters, lag and topic facts.
+//!
+//! Invariant: nothing here decides. A committed offset moves only when the pipeline says so, a partition is read
+//! only from where the pipeline says, and it is handed back only when the pipeline has drained it.
+
+mod admin;
+mod commit;
+mod context;
+mod conversation;
+mod dead_letters;
+mod diagnosis;
+mod errors;
+mod lag;
+mod letter;
+mod message;
+pub mod names;
+mod options;
+mod source;
+
+pub use admin::{Created, TopicFacts, TopicSpec, create_topics, topic_facts};
+pub use dead_letters::KafkaDeadLetters;
+pub use lag::{GroupLag, PartitionLag, describe, offsets_by_time};
+pub use message::KafkaMessage;
+pub use options::{GroupProtocol, KafkaConnection, KafkaOptions};
+pub use source::KafkaSource;

@@ -1,0 +1,12 @@
+//! The crate against the real engine: the server is the oracle.
+//!
+//! Each test starts an `embedded-clickhouse` of its own, in a temporary folder on a free port, and ends it by handle.
+
+mod codes;
+mod failures;
+mod inserts;
+mod migrations;
+mod schema;
+mod server;
+mod values;
+mod views;

@@ -1,0 +1,251 @@
+//! What a topic holds, where a group stands in it, and what lies between.
+//!
+//! Invariant: asking changes nothing; no membership, no commit, no topic made by asking for it.
+
+use nova_pipeline::{Committed, ErrorKind, PipelineError, Watermarks};
+use rdkafka::TopicPartitionList;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::KafkaError;
+use rdkafka::topic_partition_list::Offset;
+
+use crate::context::Logs;
+use crate::errors::{coded, failed};
+use crate::names;
+use crate::options::{KafkaConnection, check_topic, reader_config};
+use crate::source::ANSWER_WITHIN;
+
+/// A group's position in one partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PartitionLag {
+    /// The partition.
+    pub partition: i32,
+    /// The next offset the group will read; `None` when it never committed here.
+    pub committed: Option<i64>,
+    /// The oldest offset still there.
+    pub low: i64,
+    /// The offset after the last committed message.
+    pub high: i64,
+}
+
+impl PartitionLag {
+    /// Offsets from the group's position to the end, at most so many messages (transaction markers take offsets too).
+    /// Without a commit, everything the partition holds.
+    #[must_use]
+    pub fn messages(&self) -> i64 {
+        (self.high - self.committed.unwrap_or(self.low)).max(0)
+    }
+
+    /// Offsets that expired before the group read them.
+    #[must_use]
+    pub fn expired(&self) -> i64 {
+        self.committed.map_or(0, |committed| (self.low - committed).max(0))
+    }
+}
+
+/// A group's position in a topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupLag {
+    /// The consumer group.
+    pub group: String,
+    /// The topic.
+    pub topic: String,
+    /// By partition, ascending.
+    pub partitions: Vec<PartitionLag>,
+}
+
+impl GroupLag {
+    /// Joins what [`Source::committed`](nova_pipeline::Source::committed) and
+    /// [`Source::watermarks`](nova_pipeline::Source::watermarks) say; a partition without watermarks is left out.
+    pub fn of(
+        group: impl Into<String>,
+        topic: impl Into<String>,
+        committed: &[Committed],
+        watermarks: &[Watermarks],
+    ) -> Self {
+        let position =
+            |partition| committed.iter().find(|at| at.partition == partition).and_then(|at| at.offset);
+        let mut partitions: Vec<_> = watermarks
+            .iter()
+            .map(|held| PartitionLag {
+                partition: held.partition,
+                committed: position(held.partition),
+                low: held.low,
+                high: held.high,
+            })
+            .collect();
+        partitions.sort_by_key(|lag| lag.partition);
+        Self { group: group.into(), topic: topic.into(), partitions }
+    }
+
+    /// The sum over all partitions.
+    #[must_use]
+    pub fn messages(&self) -> i64 {
+        self.partitions.iter().map(PartitionLag::messages).sum()
+    }
+
+    /// Sets the gauges of [`names`].
+    pub fn publish(&self) {
+        // Offsets below 2^53 are exact in a gauge.
+        #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
+        let float = |offset: i64| offset as f64;
+        for lag in &self.partitions {
+            let of_topic = [("topic", self.topic.clone()), ("partition", lag.partition.to_string())];
+            let mut of_group = of_topic.to_vec();
+            of_group.push(("consumergroup", self.group.clone()));
+            metrics::gauge!(names::LAG, &of_group).set(float(lag.messages()));
+            if let Some(committed) = lag.committed {
+                metrics::gauge!(names::CURRENT_OFFSET, &of_group).set(float(committed));
+            }
+            metrics::gauge!(names::END_OFFSET, &of_topic).set(float(lag.high));
+            metrics::gauge!(names::OLDEST_OFFSET, &of_topic).set(float(lag.low));
+        }
+    }
+}
+
+/// Where `group` stands in `topic`, asked from outside of the group.
+///
+/// # Errors
+/// `Misconfigured` for a missing topic, `AccessDenied`, `Unavailable`.
+pub async fn describe(
+    connection: &KafkaConnection,
+    group: &str,
+    topic: &str,
+) -> Result<GroupLag, PipelineError> {
+    let (group, topic) = (group.to_owned(), topic.to_owned());
+    observe(connection, group.clone(), topic.clone(), move |consumer| {
+        let committed = committed(consumer, &topic)?;
+        let held: Result<Vec<_>, _> =
+            committed.iter().map(|at| watermarks(consumer, &topic, at.partition)).collect();
+        Ok(GroupLag::of(group, topic, &committed, &held?))
+    })
+    .await
+}
+
+/// By partition, the first offset whose message is not older than `timestamp_ms` (milliseconds since 1970); the end
+/// of the partition when there is none.
+///
+/// # Errors
+/// As [`describe`].
+pub async fn offsets_by_time(
+    connection: &KafkaConnection,
+    topic: &str,
+    timestamp_ms: i64,
+) -> Result<Vec<(i32, i64)>, PipelineError> {
+    let topic = topic.to_owned();
+    observe(connection, "nova.offsets-by-time".to_owned(), topic.clone(), move |consumer| {
+        let doing = format!("asking {topic} for offsets by time");
+        let mut times = list(&topic, 0..partitions(consumer, &topic)?);
+        times.set_all_offsets(Offset::Offset(timestamp_ms)).map_err(|error| failed(&doing, &error))?;
+        let found =
+            consumer.offsets_for_times(times, ANSWER_WITHIN).map_err(|error| failed(&doing, &error))?;
+        let resolve = |element: rdkafka::topic_partition_list::TopicPartitionListElem<'_>| {
+            element.error().map_err(|error| failed(&doing, &error))?;
+            match element.offset() {
+                Offset::Offset(offset) => Ok((element.partition(), offset)),
+                _ => Ok((element.partition(), watermarks(consumer, &topic, element.partition())?.high)),
+            }
+        };
+        found.elements().into_iter().map(resolve).collect()
+    })
+    .await
+}
+
+type Observer = BaseConsumer<Logs>;
+
+/// Asks with a consumer that joins nothing.
+async fn observe<T: Send + 'static>(
+    connection: &KafkaConnection,
+    group: String,
+    topic: String,
+    question: impl FnOnce(&Observer) -> Result<T, PipelineError> + Send + 'static,
+) -> Result<T, PipelineError> {
+    check_topic(&topic)?;
+    let doing = format!("connecting to Kafka at {}", connection.brokers);
+    let config = reader_config(connection, &group)?;
+    let asking = tokio::task::spawn_blocking(move || {
+        let consumer: Observer = config.create_with_context(Logs).map_err(|error| failed(&doing, &error))?;
+        question(&consumer)
+    });
+    asking.await.unwrap_or_else(|error| {
+        Err(PipelineError::new(ErrorKind::Unknown, format!("a call to Kafka: {error}")))
+    })
+}
+
+/// How many partitions the topic has; they are numbered from 0.
+pub(crate) fn partitions<C: ConsumerContext>(
+    consumer: &impl Consumer<C>,
+    topic: &str,
+) -> Result<i32, PipelineError> {
+    let doing = format!("looking for the topic {topic}");
+    let metadata =
+        consumer.fetch_metadata(Some(topic), ANSWER_WITHIN).map_err(|error| failed(&doing, &error))?;
+    let found = metadata.topics().first().ok_or_else(|| failed(&doing, &KafkaError::Canceled))?;
+    if let Some(error) = found.error() {
+        return Err(coded(&doing, error.into()));
+    }
+    i32::try_from(found.partitions().len())
+        .map_err(|error| PipelineError::new(ErrorKind::Unknown, error.to_string()))
+}
+
+/// The group's committed positions in all partitions of the topic.
+pub(crate) fn committed<C: ConsumerContext>(
+    consumer: &impl Consumer<C>,
+    topic: &str,
+) -> Result<Vec<Committed>, PipelineError> {
+    let doing = format!("reading the committed offsets of {topic}");
+    let wanted = list(topic, 0..partitions(consumer, topic)?);
+    let found = consumer.committed_offsets(wanted, ANSWER_WITHIN).map_err(|error| failed(&doing, &error))?;
+    let read = |element: rdkafka::topic_partition_list::TopicPartitionListElem<'_>| {
+        element.error().map_err(|error| failed(&doing, &error))?;
+        let offset = match element.offset() {
+            Offset::Offset(offset) => Some(offset),
+            _ => None,
+        };
+        Ok(Committed { partition: element.partition(), offset, metadata: element.metadata().to_owned() })
+    };
+    found.elements().into_iter().map(read).collect()
+}
+
+/// What a partition holds of committed data.
+pub(crate) fn watermarks<C: ConsumerContext>(
+    consumer: &impl Consumer<C>,
+    topic: &str,
+    partition: i32,
+) -> Result<Watermarks, PipelineError> {
+    let (low, high) = consumer.fetch_watermarks(topic, partition, ANSWER_WITHIN).map_err(|error| {
+        failed(&format!("asking {topic} partition {partition} for its watermarks"), &error)
+    })?;
+    Ok(Watermarks { partition, low, high })
+}
+
+pub(crate) fn list(topic: &str, partitions: impl IntoIterator<Item = i32>) -> TopicPartitionList {
+    let mut list = TopicPartitionList::new();
+    for partition in partitions {
+        list.add_partition(topic, partition);
+    }
+    list
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lag_counts_from_the_commit_or_from_the_oldest_message() {
+        let committed = [
+            Committed { partition: 0, offset: Some(7), metadata: String::new() },
+            Committed { partition: 1, offset: None, metadata: String::new() },
+            Committed { partition: 2, offset: Some(1), metadata: String::new() },
+        ];
+        let held = [(2, 4, 6), (1, 3, 9), (0, 0, 10)].map(|(partition, low, high)| Watermarks {
+            partition,
+            low,
+            high,
+        });
+        let lag = GroupLag::of("nova", "cdc.likes", &committed, &held);
+        let each: Vec<_> =
+            lag.partitions.iter().map(|lag| (lag.partition, lag.messages(), lag.expired())).collect();
+        assert_eq!(each, [(0, 3, 0), (1, 6, 0), (2, 5, 3)]);
+        assert_eq!(lag.messages(), 14);
+    }
+}

@@ -1,0 +1,50 @@
+//! One message, borrowed from librdkafka's queue without copying.
+//!
+//! Invariant: key and value are the broker's bytes; a missing value (a tombstone) stays missing.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use nova_pipeline::SourceMessage;
+use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Headers, Message};
+
+/// A message of a [`KafkaSource`](crate::KafkaSource).
+#[derive(Debug)]
+pub struct KafkaMessage<'a>(pub(crate) BorrowedMessage<'a>);
+
+impl SourceMessage for KafkaMessage<'_> {
+    fn partition(&self) -> i32 {
+        self.0.partition()
+    }
+
+    fn offset(&self) -> i64 {
+        self.0.offset()
+    }
+
+    fn key(&self) -> Option<&[u8]> {
+        self.0.key()
+    }
+
+    fn value(&self) -> Option<&[u8]> {
+        self.0.payload()
+    }
+
+    fn timestamp_ms(&self) -> Option<i64> {
+        self.0.timestamp().to_millis()
+    }
+
+    fn headers(&self) -> Vec<(String, Option<Vec<u8>>)> {
+        self.0
+            .headers()
+            .map(|headers| (0..headers.count()).map(|at| header(headers, at)).collect())
+            .unwrap_or_default()
+    }
+}
+
+fn header(headers: &BorrowedHeaders, at: usize) -> (String, Option<Vec<u8>>) {
+    // rdkafka panics on a header name that is not UTF-8, and anybody who may write to the topic can write one.
+    let found = catch_unwind(AssertUnwindSafe(|| headers.try_get(at)));
+    match found {
+        Ok(Some(header)) => (header.key.to_owned(), header.value.map(<[u8]>::to_vec)),
+        _ => (format!("nova.unreadable-header.{at}"), None),
+    }
+}

@@ -1,0 +1,60 @@
+//! Lag, offsets by time, and facts about topics.
+
+use nova_kafka::{Created, TopicSpec, create_topics, describe, offsets_by_time, topic_facts};
+use nova_pipeline::{ErrorKind, Source};
+use rdkafka::ClientConfig;
+use rdkafka::producer::{FutureProducer, FutureRecord};
+
+use crate::world::{SOON, World, commit, create};
+
+#[tokio::test]
+async fn lag_is_what_lies_between_commit_and_end() {
+    let world = World::new(3).await;
+    world.write_numbers(0, 0..10).await;
+    world.write_numbers(1, 0..4).await;
+    let source = world.started(3, 0).await;
+    source.commit(&[commit(0, 7, "batch")]).await.unwrap();
+    let lag = describe(&world.connection, &world.group, &world.topic).await.unwrap();
+    let each: Vec<_> =
+        lag.partitions.iter().map(|p| (p.partition, p.committed, p.low, p.high, p.messages())).collect();
+    assert_eq!(each, [(0, Some(7), 0, 10, 3), (1, None, 0, 4, 4), (2, None, 0, 0, 0)]);
+    assert_eq!(lag.messages(), 7);
+    // Asking from outside has not disturbed the member.
+    source.commit(&[commit(0, 8, "batch")]).await.unwrap();
+    let missing = describe(&world.connection, &world.group, "cdc.nowhere").await.unwrap_err();
+    assert_eq!(missing.kind, ErrorKind::Misconfigured);
+}
+
+#[tokio::test]
+async fn offsets_are_found_by_time() {
+    let world = World::new(2).await;
+    let producer: FutureProducer =
+        ClientConfig::new().set("bootstrap.servers", &world.connection.brokers).create().unwrap();
+    for time in [1_000, 2_000, 3_000] {
+        let record = FutureRecord::<str, str>::to(&world.topic).partition(0).payload("x").timestamp(time);
+        producer.send(record, SOON).await.unwrap();
+    }
+    for (time, expected) in [(0, 0), (1_001, 1), (2_000, 1), (3_001, 3)] {
+        let found = offsets_by_time(&world.connection, &world.topic, time).await.unwrap();
+        assert_eq!(found, [(0, expected), (1, 0)], "at {time}");
+    }
+}
+
+#[tokio::test]
+async fn facts_are_read_and_existing_topics_left_alone() {
+    let world = World::new(2).await;
+    let name = format!("{}.facts", world.topic);
+    create(&world.connection, &name, 4, &[("retention.ms", "2592000000"), ("cleanup.policy", "compact")])
+        .await;
+    let spec = TopicSpec { name: name.clone(), partitions: 9, replication: 1, configs: [].into() };
+    let new = TopicSpec { name: format!("{name}.new"), ..spec.clone() };
+    let created = create_topics(&world.connection, &[spec.clone(), new]).await.unwrap();
+    assert_eq!(created, [Created::Existed, Created::New]);
+    let facts = topic_facts(&world.connection, &name).await.unwrap();
+    assert_eq!((facts.partitions, facts.replication), (4, 1));
+    assert_eq!((facts.retention_ms, facts.min_insync_replicas), (Some(2_592_000_000), Some(1)));
+    assert_eq!(facts.cleanup_policy.as_deref(), Some("compact"));
+    let wide = TopicSpec { name: format!("{name}.wide"), replication: 3, ..spec };
+    let error = create_topics(&world.connection, &[wide]).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Misconfigured, "{error}");
+}
