@@ -1,15 +1,15 @@
 //! A source, a sink and a dead-letter topic in memory, with scripted faults that are consumed in order.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use nova_streams::{Cell, Column, ColumnType, Mapping, Row, StreamSet, TableSchema};
+use nova_streams::{Column, ColumnType, Mapping, Row, StreamSet, TableSchema};
 use tokio::sync::{Notify, mpsc};
 
 use crate::{
     Block, Committed, Connect, DeadLetter, DeadLetters, Endpoints, ErrorKind, OffsetCommit, PipelineError,
-    Sink, Source, SourceEvent, SourceMessage, StartAt, Watermarks,
+    Ranges, RowId, Sink, Source, SourceEvent, SourceMessage, StartAt, Watermarks,
 };
 
 /// A message that owns its bytes.
@@ -44,16 +44,18 @@ impl SourceMessage for FakeMessage {
 /// What a test sees and steers, shared with the fakes of every run.
 #[derive(Default)]
 pub(crate) struct World {
-    pub(crate) committed: Mutex<BTreeMap<i32, i64>>,
+    pub(crate) committed: Mutex<BTreeMap<i32, (i64, String)>>,
     pub(crate) commits: Mutex<Vec<OffsetCommit>>,
     pub(crate) commit_faults: Mutex<VecDeque<ErrorKind>>,
     pub(crate) started: Mutex<Vec<StartAt>>,
     pub(crate) released: Mutex<Vec<i32>>,
     pub(crate) pauses: Mutex<Vec<bool>>,
     pub(crate) closed: Mutex<usize>,
-    pub(crate) inserted: Mutex<Vec<(String, Vec<u64>)>>,
+    /// What the broker holds, for reading again.
+    pub(crate) log_of_topic: Mutex<Vec<FakeMessage>>,
+    pub(crate) inserted: Mutex<Vec<(String, Vec<RowId>)>>,
     pub(crate) insert_faults: Mutex<VecDeque<InsertFault>>,
-    pub(crate) attempts: Mutex<Vec<(String, Vec<u64>)>>,
+    pub(crate) attempts: Mutex<Vec<(String, Vec<RowId>)>>,
     pub(crate) hold: Notify,
     pub(crate) letters: Mutex<Vec<DeadLetter>>,
     pub(crate) letter_faults: Mutex<VecDeque<ErrorKind>>,
@@ -67,11 +69,18 @@ pub(crate) enum InsertFault {
     Reject(ErrorKind),
     /// Writes, and the reply is lost.
     FailAfterWrite,
+    /// Answers with success and writes nothing: the token is remembered, its part is not.
+    DropSilently,
     /// Waits until the test lets go.
     Hold,
 }
 
 impl World {
+    /// The group's committed offset.
+    pub(crate) fn offset(&self, partition: i32) -> Option<i64> {
+        self.committed.lock().unwrap().get(&partition).map(|(offset, _)| *offset)
+    }
+
     fn note(&self, what: &'static str) {
         self.log.lock().unwrap().push(what);
     }
@@ -98,10 +107,9 @@ impl Source for FakeSource {
 
     async fn committed(&self) -> Result<Vec<Committed>, PipelineError> {
         let committed = self.world.committed.lock().unwrap();
-        let position = |partition: i32| Committed {
-            partition,
-            offset: committed.get(&partition).copied(),
-            metadata: String::new(),
+        let position = |partition: i32| {
+            let (offset, metadata) = committed.get(&partition).cloned().unzip();
+            Committed { partition, offset, metadata: metadata.unwrap_or_default() }
         };
         Ok((0..3).map(position).collect())
     }
@@ -141,9 +149,24 @@ impl Source for FakeSource {
         self.world.note("commit");
         self.world.commits.lock().unwrap().extend_from_slice(commits);
         for commit in commits {
-            self.world.committed.lock().unwrap().insert(commit.partition, commit.offset);
+            self.world
+                .committed
+                .lock()
+                .unwrap()
+                .insert(commit.partition, (commit.offset, commit.metadata.clone()));
         }
         Ok(())
+    }
+
+    async fn reread(
+        &self,
+        ranges: &Ranges,
+        visit: &mut (dyn FnMut(&dyn SourceMessage) -> Result<(), PipelineError> + Send),
+    ) -> Result<(), PipelineError> {
+        let log = self.world.log_of_topic.lock().unwrap().clone();
+        log.iter()
+            .filter(|message| ranges.contains(message.partition, message.offset))
+            .try_for_each(|message| visit(message))
     }
 
     async fn close(&self) -> Result<(), PipelineError> {
@@ -152,36 +175,32 @@ impl Source for FakeSource {
     }
 }
 
-/// Keeps the offset of each row instead of bytes.
+/// Keeps the identity of each row instead of bytes.
 #[derive(Debug, Default)]
-pub(crate) struct FakeBlock {
-    offsets: Vec<u64>,
-    offset_column: usize,
-}
+pub(crate) struct FakeBlock(Vec<RowId>);
 
 impl Block for FakeBlock {
-    fn push(&mut self, rows: &[Row<'_>]) -> Result<(), PipelineError> {
-        for row in rows {
-            let Some(Cell::UInt(offset)) = row.get(self.offset_column) else {
-                panic!("no offset in {row:?}")
-            };
-            self.offsets.push(*offset);
-        }
+    fn push(&mut self, partition: i32, offset: i64, rows: &[Row<'_>]) -> Result<(), PipelineError> {
+        let ordinals = (0u8..).zip(rows);
+        self.0.extend(ordinals.map(|(ordinal, _)| RowId { partition, offset, ordinal }));
         Ok(())
     }
 
+    fn without(&self, present: &BTreeSet<RowId>) -> Self {
+        Self(self.0.iter().filter(|row| !present.contains(row)).copied().collect())
+    }
+
     fn rows(&self) -> usize {
-        self.offsets.len()
+        self.0.len()
     }
 
     fn bytes(&self) -> usize {
-        self.offsets.len() * 100
+        self.0.len() * 100
     }
 }
 
 pub(crate) struct FakeSink {
     world: Arc<World>,
-    offset_column: usize,
 }
 
 impl Sink for FakeSink {
@@ -192,26 +211,33 @@ impl Sink for FakeSink {
     }
 
     fn block(&self) -> FakeBlock {
-        FakeBlock { offsets: Vec::new(), offset_column: self.offset_column }
+        FakeBlock::default()
     }
 
     async fn insert(&self, block: &FakeBlock, token: &str) -> Result<(), PipelineError> {
-        self.world.attempts.lock().unwrap().push((token.to_owned(), block.offsets.clone()));
+        self.world.attempts.lock().unwrap().push((token.to_owned(), block.0.clone()));
         let fault = self.world.insert_faults.lock().unwrap().pop_front();
         match fault {
             Some(InsertFault::Reject(kind)) => return Err(PipelineError::new(kind, "scripted")),
             Some(InsertFault::Hold) => self.world.hold.notified().await,
+            Some(InsertFault::DropSilently) => return Ok(()),
             Some(InsertFault::FailAfterWrite) | None => {}
         }
         self.world.note("insert");
         let mut inserted = self.world.inserted.lock().unwrap();
         if !inserted.iter().any(|(known, _)| known == token) {
-            inserted.push((token.to_owned(), block.offsets.clone()));
+            inserted.push((token.to_owned(), block.0.clone()));
         }
         match fault {
             Some(InsertFault::FailAfterWrite) => Err(PipelineError::new(ErrorKind::LostReply, "scripted")),
             _ => Ok(()),
         }
+    }
+
+    async fn present(&self, _topic: &str, ranges: &Ranges) -> Result<Vec<RowId>, PipelineError> {
+        let inserted = self.world.inserted.lock().unwrap();
+        let rows = inserted.iter().flat_map(|(_, rows)| rows.iter().copied());
+        Ok(rows.filter(|row| ranges.contains(row.partition, row.offset)).collect())
     }
 }
 
@@ -268,12 +294,11 @@ impl Connect for FakeConnect {
             receiver
         });
         let mapping = mapping();
-        let offset_column = mapping.columns().iter().position(|(name, _)| name == "kafka_offset").unwrap();
         let world = Arc::clone(&self.world);
         Ok(Endpoints {
             source: FakeSource { world: Arc::clone(&world), events: tokio::sync::Mutex::new(receiver) },
             mapping,
-            sink: FakeSink { world: Arc::clone(&world), offset_column },
+            sink: FakeSink { world: Arc::clone(&world) },
             dead_letters: self.with_dead_letters.then_some(FakeDeadLetters(world)),
         })
     }

@@ -23,8 +23,8 @@ mod tests;
 
 pub use dead_letter::{DeadLetter, DeadLetters};
 pub use error::{ErrorKind, PipelineError, Policy};
-pub use ledger::{Ledger, NewGroup, Ranges};
+pub use ledger::{Durable, Intended, Intent, IntentError, Ledger, NewGroup, Planned, Ranges, Recovery};
 pub use options::PipelineOptions;
-pub use sink::{Block, Sink};
+pub use sink::{Block, RowId, Sink};
 pub use source::{Committed, OffsetCommit, Source, SourceEvent, SourceMessage, StartAt, Watermarks};
 pub use stream_worker::{Connect, Connected, Endpoints, StreamWorker};

@@ -6,7 +6,7 @@
 use std::future::pending;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nova_streams::Mapping;
 use nova_worker::{ProgressHandle, WorkerStatus};
@@ -18,13 +18,14 @@ use crate::batch::Batch;
 use crate::deliver::Delivery;
 use crate::transform;
 use crate::{
-    DeadLetters, ErrorKind, Ledger, PipelineError, PipelineOptions, Policy, Sink, Source, SourceEvent,
+    DeadLetters, Durable, ErrorKind, Intent, Ledger, PipelineError, PipelineOptions, Planned, Policy,
+    Recovery, Sink, Source, SourceEvent,
 };
 
 /// How often the loop looks around while nothing happens.
 const TICK: Duration = Duration::from_millis(500);
 
-type InFlight<B> = Pin<Box<dyn Future<Output = Result<Batch<B>, PipelineError>> + Send>>;
+type InFlight = Pin<Box<dyn Future<Output = Result<Durable, PipelineError>> + Send>>;
 
 /// One run of a stream, from the first assignment to the drain.
 pub(crate) struct Run<S: Source, K: Sink, L> {
@@ -35,7 +36,9 @@ pub(crate) struct Run<S: Source, K: Sink, L> {
     pub(crate) ledger: Ledger,
     pub(crate) progress: ProgressHandle,
     batch: Batch<K::Block>,
-    in_flight: Option<InFlight<K::Block>>,
+    in_flight: Option<InFlight>,
+    /// When the durable batch is committed on its own, unless the next intent takes it along before.
+    close_at: Option<Instant>,
     stalled_since: Option<Instant>,
     paused: bool,
 }
@@ -50,8 +53,20 @@ impl<S: Source, K: Sink, L: DeadLetters> Run<S, K, L> {
         progress: ProgressHandle,
     ) -> Self {
         let batch = Batch::new(delivery.sink.block());
-        let (in_flight, stalled_since, paused) = (None, None, false);
-        Self { source, mapping, delivery, options, ledger, progress, batch, in_flight, stalled_since, paused }
+        let (in_flight, close_at, stalled_since, paused) = (None, None, None, false);
+        Self {
+            source,
+            mapping,
+            delivery,
+            options,
+            ledger,
+            progress,
+            batch,
+            in_flight,
+            close_at,
+            stalled_since,
+            paused,
+        }
     }
 
     /// Runs until shutdown, then drains.
@@ -63,12 +78,13 @@ impl<S: Source, K: Sink, L: DeadLetters> Run<S, K, L> {
             self.progress.record();
             self.regulate()?;
             let reading = self.has_room() || self.paused;
-            let send_at = self.send_at();
+            let (send_at, close_at) = (self.send_at(), self.close_at);
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => return self.drain().await,
-                written = written(&mut self.in_flight) => self.settle(written?).await?,
-                () = due(send_at) => self.send(),
+                written = written(&mut self.in_flight) => self.settle(&written?),
+                () = due(send_at) => self.send()?,
+                () = due(close_at) => self.close_settled().await?,
                 event = source.next(), if reading => match event? {
                     SourceEvent::Message(message) => {
                         transform::take(&self.mapping, source.topic(), &message, &mut self.batch)?;
@@ -123,17 +139,32 @@ impl<S: Source, K: Sink, L: DeadLetters> Run<S, K, L> {
         Ok(())
     }
 
-    /// Starts to write the batch; the next one is filled meanwhile.
-    fn send(&mut self) {
+    /// Announces the batch and starts to write it; the next one is filled meanwhile.
+    fn send(&mut self) -> Result<(), PipelineError> {
         let next = Batch::new(self.delivery.sink.block());
         let batch = std::mem::replace(&mut self.batch, next);
-        self.in_flight = Some(Box::pin(Arc::clone(&self.delivery).write(batch)));
+        let planned = Planned::new(batch.ranges.clone());
+        let (intended, commits) = self.ledger.intend(planned, now_ms(), self.mapping.fingerprint())?;
+        let (source, delivery) = (Arc::clone(&self.source), Arc::clone(&self.delivery));
+        self.close_at = None;
+        self.in_flight = Some(Box::pin(async move {
+            delivery.retried("intent", || source.commit(&commits)).await?;
+            delivery.write(&batch).await?;
+            Ok(intended.durable())
+        }));
+        Ok(())
     }
 
-    /// Commits what a durable batch allows.
-    async fn settle(&mut self, batch: Batch<K::Block>) -> Result<(), PipelineError> {
+    /// Takes note of a durable batch. Its commit rides with the next intent, or is made when none follows for a while.
+    fn settle(&mut self, durable: &Durable) {
         self.in_flight = None;
-        let commits = self.ledger.durable(&batch.ranges);
+        self.ledger.settled(durable);
+        self.close_at = Some(Instant::now() + self.options.linger);
+    }
+
+    async fn close_settled(&mut self) -> Result<(), PipelineError> {
+        self.close_at = None;
+        let commits = self.ledger.close();
         if commits.is_empty() {
             return Ok(());
         }
@@ -145,12 +176,12 @@ impl<S: Source, K: Sink, L: DeadLetters> Run<S, K, L> {
     async fn flush(&mut self) -> Result<(), PipelineError> {
         loop {
             if let Some(in_flight) = self.in_flight.take() {
-                let batch = in_flight.await?;
-                self.settle(batch).await?;
+                let durable = in_flight.await?;
+                self.settle(&durable);
             } else if self.batch.is_empty() {
-                return Ok(());
+                return self.close_settled().await;
             } else {
-                self.send();
+                self.send()?;
             }
         }
     }
@@ -171,14 +202,43 @@ impl<S: Source, K: Sink, L: DeadLetters> Run<S, K, L> {
         let delivery = Arc::clone(&self.delivery);
         let committed = delivery.retried("committed offsets", || self.source.committed()).await?;
         let watermarks = delivery.retried("watermarks", || self.source.watermarks(partitions)).await?;
-        let starts = self.ledger.recover(&committed, &watermarks)?;
-        let establish = Ledger::establish(&starts, &committed);
-        self.source.start(&starts).await?;
-        if !establish.is_empty() {
-            delivery.retried("first commit", || self.source.commit(&establish)).await?;
+        let Recovery { open, starts, commits } = self.ledger.recover(&committed, &watermarks)?;
+        for intent in open {
+            self.settle_open(intent).await?;
         }
+        if !commits.is_empty() {
+            delivery.retried("commit of offsets", || self.source.commit(&commits)).await?;
+        }
+        self.source.start(&starts).await?;
         self.rebalanced("assigned", partitions);
         Ok(())
+    }
+
+    /// Forms a batch again that a former owner announced, exactly: the same ranges, those of partitions that others
+    /// own included, and makes it durable. Others may do the same at the same time, with the same effect.
+    async fn settle_open(&mut self, intent: Intent) -> Result<(), PipelineError> {
+        let delivery = Arc::clone(&self.delivery);
+        let (stream, ranges) = (&delivery.stream, &intent.ranges);
+        info!(stream, ?ranges, "settling a batch that was left open");
+        if intent.mapping != self.mapping.fingerprint() {
+            warn!(
+                stream,
+                "the batch left open was made by another mapping; what is missing is made by today's"
+            );
+        }
+        let (source, mapping) = (&self.source, &self.mapping);
+        let batch = delivery
+            .retried("re-forming a batch", || async {
+                let mut batch = Batch::new(delivery.sink.block());
+                source
+                    .reread(ranges, &mut |message| {
+                        transform::take(mapping, source.topic(), message, &mut batch)
+                    })
+                    .await?;
+                Ok(batch)
+            })
+            .await?;
+        delivery.settle(&batch, ranges).await
     }
 
     async fn revoked(&mut self, partitions: &[i32]) -> Result<(), PipelineError> {
@@ -208,8 +268,14 @@ impl<S: Source, K: Sink, L: DeadLetters> Run<S, K, L> {
     }
 }
 
+/// The worker's clock, for people who read an intent; nothing is decided by it.
+fn now_ms() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_millis()).unwrap_or_default()
+}
+
 /// The batch being written, when it is durable; never, while there is none.
-async fn written<B>(in_flight: &mut Option<InFlight<B>>) -> Result<Batch<B>, PipelineError> {
+async fn written(in_flight: &mut Option<InFlight>) -> Result<Durable, PipelineError> {
     match in_flight {
         Some(future) => future.await,
         None => pending().await,

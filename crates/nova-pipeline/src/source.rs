@@ -7,7 +7,7 @@
 
 use std::future::Future;
 
-use crate::PipelineError;
+use crate::{PipelineError, Ranges};
 
 /// One message, borrowed from the source's buffer.
 pub trait SourceMessage: Send {
@@ -120,6 +120,17 @@ pub trait Source: Send + Sync + 'static {
     /// Commits offsets and metadata in one request; returns when the group coordinator has them.
     fn commit(&self, commits: &[OffsetCommit]) -> impl Future<Output = Result<(), PipelineError>> + Send;
 
-    /// Leaves the group in order; returns when the membership has ended.
+    /// Reads ranges of the topic once more, whoever owns their partitions, and hands each message to `visit`, in order
+    /// within a partition. Nothing of it touches the group or the positions of [`Source::next`].
+    ///
+    /// # Errors
+    /// What `visit` answers, and messages that the topic no longer holds.
+    fn reread(
+        &self,
+        ranges: &Ranges,
+        visit: &mut (dyn FnMut(&dyn SourceMessage) -> Result<(), PipelineError> + Send),
+    ) -> impl Future<Output = Result<(), PipelineError>> + Send;
+
+    /// Leaves the group in order; the membership ends at the latest when the source is dropped after it.
     fn close(&self) -> impl Future<Output = Result<(), PipelineError>> + Send;
 }

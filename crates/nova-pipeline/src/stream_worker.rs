@@ -83,6 +83,8 @@ impl<C: Connect> StreamWorker<C> {
         drop(run);
         // Leaving in order spares the group the session timeout, whatever ended the run.
         let closed = source.close().await;
+        // A client says its last farewell when it is dropped, and waits for the answer.
+        let _ = tokio::task::spawn_blocking(move || drop(source)).await;
         ended.and(closed)
     }
 }

@@ -10,7 +10,9 @@ use tokio::time::{advance, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::fakes::{FakeConnect, FakeMessage, InsertFault, World, like, poison};
-use crate::{ErrorKind, NewGroup, OffsetCommit, PipelineOptions, SourceEvent, StreamWorker};
+use crate::{
+    ErrorKind, NewGroup, OffsetCommit, PipelineOptions, Ranges, RowId, SourceEvent, StartAt, StreamWorker,
+};
 
 /// A running worker on fakes.
 struct Bench {
@@ -66,12 +68,19 @@ impl Bench {
         self.ended().await.expect("a graceful end");
     }
 
-    fn rows(&self) -> Vec<u64> {
-        self.world.inserted.lock().unwrap().iter().flat_map(|(_, offsets)| offsets.clone()).collect()
+    /// The offsets of all rows in the table.
+    fn rows(&self) -> Vec<i64> {
+        self.world
+            .inserted
+            .lock()
+            .unwrap()
+            .iter()
+            .flat_map(|(_, rows)| rows.iter().map(|row| row.offset))
+            .collect()
     }
 
     fn committed(&self, partition: i32) -> Option<i64> {
-        self.world.committed.lock().unwrap().get(&partition).copied()
+        self.world.offset(partition)
     }
 }
 
@@ -83,10 +92,11 @@ fn assigned(partitions: &[i32]) -> SourceEvent<FakeMessage> {
 async fn messages_become_one_insert_after_the_linger_and_are_committed_after_it() {
     let mut bench = Bench::start(|_, _, _| {});
     bench.send([assigned(&[0, 1]), like(0, 0), like(1, 5), like(0, 1)]);
-    bench.until("commit", |world| world.commits.lock().unwrap().len() == 4).await;
+    bench.until("commit", |world| world.offset(0) == Some(2)).await;
     assert_eq!(bench.world.inserted.lock().unwrap().len(), 1);
     assert_eq!((bench.committed(0), bench.committed(1)), (Some(2), Some(6)));
-    assert_eq!(*bench.world.log.lock().unwrap(), ["commit", "insert", "commit"]);
+    let log = bench.world.log.lock().unwrap().clone();
+    assert_eq!(log, ["commit", "commit", "insert", "commit"], "start, intent, insert, end");
     assert_eq!(bench.worker.health_check().status, WorkerStatus::Running);
     bench.stop().await;
     assert_eq!(bench.worker.health_check().status, WorkerStatus::Stopped);
@@ -113,28 +123,28 @@ async fn an_outage_holds_offsets_and_degrades_until_the_server_is_back() {
         world.insert_faults.lock().unwrap().extend(outage.map(InsertFault::Reject));
     });
     bench.send([assigned(&[0]), like(0, 0)]);
-    bench.until("first attempt", |world| world.attempts.lock().unwrap().len() == 1).await;
+    bench.until("attempts", |world| world.attempts.lock().unwrap().len() == 2).await;
     tokio::time::sleep(Duration::from_millis(1)).await;
     assert!(matches!(bench.worker.health_check().status, WorkerStatus::Degraded { .. }));
     assert_eq!(bench.committed(0), Some(0), "established, not moved");
-    bench.until("commit", |world| world.committed.lock().unwrap().get(&0) == Some(&1)).await;
+    bench.until("commit", |world| world.offset(0) == Some(1)).await;
     assert_eq!(bench.worker.health_check().status, WorkerStatus::Running);
     assert!(bench.world.letters.lock().unwrap().is_empty(), "an outage never makes a dead letter");
     bench.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lost_reply_is_answered_with_the_same_rows_and_token() {
-    let mut bench = Bench::start(|world, _, _| {
-        world.insert_faults.lock().unwrap().push_back(InsertFault::FailAfterWrite);
-    });
-    bench.send([assigned(&[0]), like(0, 0), like(0, 1)]);
-    bench.until("commit", |world| world.committed.lock().unwrap().get(&0) == Some(&2)).await;
-    let attempts = bench.world.attempts.lock().unwrap().clone();
-    assert_eq!(attempts.len(), 2);
-    assert_eq!(attempts[0], attempts[1]);
-    assert_eq!(bench.rows(), [0, 1]);
-    bench.stop().await;
+async fn a_lost_reply_is_answered_by_a_question_and_only_then_by_the_same_rows_and_token() {
+    for (fault, sent) in [(InsertFault::FailAfterWrite, 1), (InsertFault::Reject(ErrorKind::LostReply), 2)] {
+        let mut bench = Bench::start(|world, _, _| world.insert_faults.lock().unwrap().push_back(fault));
+        bench.send([assigned(&[0]), like(0, 0), like(0, 1)]);
+        bench.until("commit", |world| world.offset(0) == Some(2)).await;
+        let attempts = bench.world.attempts.lock().unwrap().clone();
+        assert_eq!(attempts.len(), sent, "{fault:?}");
+        assert!(attempts.iter().all(|attempt| *attempt == attempts[0]), "{attempts:?}");
+        assert_eq!(bench.rows(), [0, 1]);
+        bench.stop().await;
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -143,13 +153,13 @@ async fn poison_is_put_aside_and_acknowledged_before_its_offset_moves() {
         world.letter_faults.lock().unwrap().push_back(ErrorKind::Unavailable);
     });
     bench.send([assigned(&[0]), like(0, 0), poison(0, 1), like(0, 2)]);
-    bench.until("commit", |world| world.committed.lock().unwrap().get(&0) == Some(&3)).await;
+    bench.until("commit", |world| world.offset(0) == Some(3)).await;
     assert_eq!(bench.rows(), [0, 2]);
     let letters = bench.world.letters.lock().unwrap().clone();
     assert_eq!(letters.len(), 1);
     assert_eq!((letters[0].offset, letters[0].kind), (1, ErrorKind::Malformed));
     assert_eq!(letters[0].value.as_deref(), Some(b"poison".as_slice()));
-    assert_eq!(*bench.world.log.lock().unwrap(), ["commit", "letters", "insert", "commit"]);
+    assert_eq!(*bench.world.log.lock().unwrap(), ["commit", "commit", "letters", "insert", "commit"]);
     bench.stop().await;
 }
 
@@ -159,7 +169,7 @@ async fn poison_without_a_dead_letter_topic_halts_with_its_coordinates() {
     bench.send([assigned(&[0]), poison(0, 7)]);
     let error = bench.ended().await.unwrap_err();
     assert!(!error.is_transient() && error.reason().contains("cdc.likes[0]@7"), "{}", error.reason());
-    assert_eq!(bench.committed(0), Some(0));
+    assert_eq!(bench.committed(0), Some(7), "not past the poison");
 }
 
 #[tokio::test(start_paused = true)]
@@ -183,7 +193,7 @@ async fn backpressure_pauses_and_resumes_and_loses_nothing() {
     bench.send([assigned(&[0])].into_iter().chain((0..6).map(|offset| like(0, offset))));
     bench.until("pause", |world| *world.pauses.lock().unwrap() == [true]).await;
     bench.world.hold.notify_one();
-    bench.until("all rows", |world| world.committed.lock().unwrap().get(&0) == Some(&6)).await;
+    bench.until("all rows", |world| world.offset(0) == Some(6)).await;
     assert_eq!(bench.rows(), [0, 1, 2, 3, 4, 5]);
     assert_eq!(*bench.world.pauses.lock().unwrap(), [true, false]);
     bench.stop().await;
@@ -194,7 +204,7 @@ async fn a_revoke_waits_for_the_drain_and_then_commits_nothing_more() {
     let mut bench = Bench::start(|_, _, _| {});
     bench.send([assigned(&[0, 1]), like(0, 0), like(1, 0), SourceEvent::Revoked(vec![1])]);
     bench.until("release", |world| !world.released.lock().unwrap().is_empty()).await;
-    assert_eq!(*bench.world.log.lock().unwrap(), ["commit", "insert", "commit", "release"]);
+    assert_eq!(*bench.world.log.lock().unwrap(), ["commit", "commit", "insert", "commit", "release"]);
     assert_eq!((bench.committed(0), bench.committed(1)), (Some(1), Some(1)));
     bench.stop().await;
 }
@@ -215,7 +225,7 @@ async fn a_revoke_that_cannot_drain_in_time_gives_the_partitions_back_uncommitte
 async fn nothing_is_committed_for_a_lost_partition() {
     let mut bench = Bench::start(|_, _, _| {});
     bench.send([assigned(&[0, 1]), like(0, 0), like(1, 0), SourceEvent::Lost(vec![1])]);
-    bench.until("commit", |world| world.committed.lock().unwrap().get(&0) == Some(&1)).await;
+    bench.until("commit", |world| world.offset(0) == Some(1)).await;
     let moved: Vec<OffsetCommit> =
         bench.world.commits.lock().unwrap().iter().filter(|commit| commit.offset > 0).cloned().collect();
     assert_eq!(moved.iter().map(|commit| commit.partition).collect::<Vec<_>>(), [0]);
@@ -248,7 +258,7 @@ async fn skips_alone_move_the_offsets_without_an_insert() {
     let mut bench = Bench::start(|_, _, _| {});
     let tombstone = SourceEvent::Message(FakeMessage { partition: 0, offset: 0, value: None });
     bench.send([assigned(&[0]), tombstone]);
-    bench.until("commit", |world| world.committed.lock().unwrap().get(&0) == Some(&1)).await;
+    bench.until("commit", |world| world.offset(0) == Some(1)).await;
     assert!(bench.world.attempts.lock().unwrap().is_empty());
     bench.stop().await;
 }
@@ -275,4 +285,109 @@ async fn keeps_the_rules_of_a_background_worker() {
     };
     let limits = Limits { start: Duration::from_secs(5), stop: Duration::from_secs(30) };
     check(factory, limits).await.unwrap();
+}
+
+/// A group whose former owner announced offsets 3 and 4 of partition 0 and 0 of partition 1, and died.
+fn left_open(world: &World) {
+    let intent = "n1 0 0 0:3+2,1:0+1".to_owned();
+    *world.committed.lock().unwrap() = [(0, (3, intent.clone())), (1, (0, intent))].into();
+    for event in [like(0, 3), like(0, 4), like(1, 0), like(0, 5)] {
+        let SourceEvent::Message(message) = event else { panic!("a message") };
+        world.log_of_topic.lock().unwrap().push(message);
+    }
+}
+
+fn open_token() -> String {
+    [(0, 3..5), (1, 0..1)].into_iter().collect::<Ranges>().token("cdc.likes", "post_engagement_events")
+}
+
+fn row(partition: i32, offset: i64) -> RowId {
+    RowId { partition, offset, ordinal: 0 }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_left_open_and_never_inserted_is_formed_again_with_its_token_before_anything_is_read() {
+    let mut bench = Bench::start(|world, _, _| left_open(world));
+    bench.send([assigned(&[0])]);
+    bench.until("start", |world| !world.started.lock().unwrap().is_empty()).await;
+    let inserted = bench.world.inserted.lock().unwrap().clone();
+    assert_eq!(inserted, [(open_token(), vec![row(0, 3), row(0, 4), row(1, 0)])], "the sibling's rows, too");
+    assert_eq!(*bench.world.started.lock().unwrap(), [StartAt { partition: 0, offset: 5 }]);
+    assert_eq!((bench.committed(0), bench.committed(1)), (Some(5), Some(0)), "only own partitions move on");
+    bench.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_left_open_and_inserted_is_not_inserted_again() {
+    let mut bench = Bench::start(|world, _, _| {
+        left_open(world);
+        let rows = vec![row(0, 3), row(0, 4), row(1, 0)];
+        world.inserted.lock().unwrap().push(("a token of long ago".to_owned(), rows));
+    });
+    bench.send([assigned(&[0, 1])]);
+    bench.until("start", |world| !world.started.lock().unwrap().is_empty()).await;
+    assert!(bench.world.attempts.lock().unwrap().is_empty());
+    assert_eq!((bench.committed(0), bench.committed(1)), (Some(5), Some(1)));
+    bench.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_a_batch_left_half_inserted_only_the_rest_is_sent_under_the_same_token() {
+    let mut bench = Bench::start(|world, _, _| {
+        left_open(world);
+        world.inserted.lock().unwrap().push(("one month of it".to_owned(), vec![row(0, 4)]));
+    });
+    bench.send([assigned(&[0])]);
+    bench.until("start", |world| !world.started.lock().unwrap().is_empty()).await;
+    assert_eq!(*bench.world.attempts.lock().unwrap(), [(open_token(), vec![row(0, 3), row(1, 0)])]);
+    bench.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_is_remembered_without_its_rows_gets_a_derived_one() {
+    let mut bench = Bench::start(|world, _, _| {
+        left_open(world);
+        world.insert_faults.lock().unwrap().push_back(InsertFault::DropSilently);
+    });
+    bench.send([assigned(&[0])]);
+    bench.until("start", |world| !world.started.lock().unwrap().is_empty()).await;
+    let tokens: Vec<String> =
+        bench.world.attempts.lock().unwrap().iter().map(|(token, _)| token.clone()).collect();
+    assert_eq!(tokens, [open_token(), format!("{}-1", open_token())]);
+    assert_eq!(bench.rows().len(), 3);
+    bench.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_table_that_swallows_every_insert_halts_the_stream() {
+    let mut bench = Bench::start(|world, _, _| {
+        left_open(world);
+        world.insert_faults.lock().unwrap().extend([InsertFault::DropSilently; 9]);
+    });
+    bench.send([assigned(&[0])]);
+    let error = bench.ended().await.unwrap_err();
+    assert!(!error.is_transient() && error.reason().contains("lacks 3 rows"), "{}", error.reason());
+    assert_eq!(bench.committed(0), Some(3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_intent_prevents_the_insert() {
+    let mut bench = Bench::start(|_, _, _| {});
+    bench.send([assigned(&[0])]);
+    bench.until("established", |world| world.commits.lock().unwrap().len() == 1).await;
+    bench.world.commit_faults.lock().unwrap().push_back(ErrorKind::Fenced);
+    bench.send([like(0, 0)]);
+    assert!(bench.ended().await.unwrap_err().is_transient());
+    assert!(bench.world.attempts.lock().unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn under_load_a_batch_costs_one_commit() {
+    let mut bench = Bench::start(|_, _, options| options.batch_rows = 10);
+    bench.send([assigned(&[0])].into_iter().chain((0..100).map(|offset| like(0, offset))));
+    bench.until("all", |world| world.offset(0) == Some(100)).await;
+    let log = bench.world.log.lock().unwrap().clone();
+    let commits = log.iter().filter(|what| **what == "commit").count();
+    assert_eq!(commits, 1 + 10 + 1, "the start, one per batch, the end: {log:?}");
+    bench.stop().await;
 }

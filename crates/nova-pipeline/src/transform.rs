@@ -13,7 +13,7 @@ use crate::{Block, DeadLetter, ErrorKind, PipelineError, Policy, SourceMessage};
 pub(crate) fn take<B: Block>(
     mapping: &Mapping,
     topic: &str,
-    message: &impl SourceMessage,
+    message: &dyn SourceMessage,
     batch: &mut Batch<B>,
 ) -> Result<(), PipelineError> {
     match rows_of(mapping, topic, message, batch) {
@@ -31,7 +31,7 @@ pub(crate) fn take<B: Block>(
 fn rows_of<B: Block>(
     mapping: &Mapping,
     topic: &str,
-    message: &impl SourceMessage,
+    message: &dyn SourceMessage,
     batch: &mut Batch<B>,
 ) -> Result<Option<SkipReason>, PipelineError> {
     let record = Record { key: message.key(), value: message.value() };
@@ -45,12 +45,12 @@ fn rows_of<B: Block>(
     };
     batch.note_commit_time(event.payload.source.ts_us);
     match mapping.map(&event, lineage(topic, message)?)? {
-        Mapped::Rows(rows) => batch.block.push(&rows).map(|()| None),
+        Mapped::Rows(rows) => batch.block.push(message.partition(), message.offset(), &rows).map(|()| None),
         Mapped::Skipped(reason) => Ok(Some(reason)),
     }
 }
 
-fn lineage<'a>(topic: &'a str, message: &impl SourceMessage) -> Result<Lineage<'a>, PipelineError> {
+fn lineage<'a>(topic: &'a str, message: &dyn SourceMessage) -> Result<Lineage<'a>, PipelineError> {
     // Kafka never gives negative coordinates for a message; a client that does is broken beyond the message.
     let negative = |_| PipelineError::new(ErrorKind::Unknown, "the message has negative coordinates");
     let partition = u32::try_from(message.partition()).map_err(negative)?;
@@ -72,7 +72,7 @@ impl From<MapError> for PipelineError {
 fn dead_letter(
     mapping: &Mapping,
     topic: &str,
-    message: &impl SourceMessage,
+    message: &dyn SourceMessage,
     error: PipelineError,
 ) -> DeadLetter {
     DeadLetter {
@@ -89,7 +89,7 @@ fn dead_letter(
     }
 }
 
-fn with_coordinates(error: PipelineError, topic: &str, message: &impl SourceMessage) -> PipelineError {
+fn with_coordinates(error: PipelineError, topic: &str, message: &dyn SourceMessage) -> PipelineError {
     let place = format!("{topic}[{}]@{}", message.partition(), message.offset());
     PipelineError { message: format!("{place}: {}", error.message), ..error }
 }

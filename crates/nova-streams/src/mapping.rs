@@ -1,5 +1,7 @@
 //! A stream, checked against its table's real columns and compiled: every name is resolved once, here.
 
+use uuid::Uuid;
+
 use crate::definition::{ColumnDeclaration, Location};
 use crate::diagnostic::closest;
 use crate::literal::literal;
@@ -17,6 +19,7 @@ pub struct Mapping {
     pub(crate) on_truncate: OnMessage,
     pub(crate) on_message: OnMessage,
     columns: Vec<(String, ColumnType)>,
+    fingerprint: u64,
 }
 
 impl Mapping {
@@ -39,7 +42,9 @@ impl Mapping {
             return Err(StreamsError(compiler.findings));
         }
         let (schema, table) = stream.source.split_once('.').unwrap_or(("public", &stream.source));
+        let fingerprint = fingerprint(stream, &compiler.columns);
         Ok(Self {
+            fingerprint,
             stream: stream.name.clone(),
             schema: schema.to_owned(),
             table: table.to_owned(),
@@ -57,11 +62,24 @@ impl Mapping {
         &self.stream
     }
 
+    /// A digest of everything that decides which rows a message becomes: the same as long as the mapping is.
+    #[must_use]
+    pub fn fingerprint(&self) -> u64 {
+        self.fingerprint
+    }
+
     /// Name and type of the columns that a row's cells stand for, in order.
     #[must_use]
     pub fn columns(&self) -> &[(String, ColumnType)] {
         &self.columns
     }
+}
+
+fn fingerprint(stream: &Stream, columns: &[(String, ColumnType)]) -> u64 {
+    let sources: Vec<_> =
+        stream.columns.iter().map(|(name, declaration)| (name, &declaration.source)).collect();
+    let text = format!("{} {:?} {:?} {sources:?} {columns:?}", stream.source, stream.key, stream.format);
+    Uuid::new_v5(&Uuid::NAMESPACE_OID, text.as_bytes()).as_u64_pair().0
 }
 
 struct Compiler<'s> {
