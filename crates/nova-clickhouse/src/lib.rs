@@ -13,6 +13,7 @@ mod client_tests;
 pub mod codes;
 mod encoder;
 mod error;
+mod lineage;
 mod migrate;
 mod migration;
 mod row_binary;

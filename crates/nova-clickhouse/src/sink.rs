@@ -5,10 +5,11 @@
 
 use std::sync::Arc;
 
-use nova_pipeline::{Block as _, ErrorKind, PipelineError, Sink};
+use nova_pipeline::{Block as _, ErrorKind, PipelineError, Ranges, RowId, Sink};
 use nova_streams::ColumnType;
 
 use crate::encoder::Encoder;
+use crate::lineage;
 use crate::row_binary::{BlockColumn, BlockLayout};
 use crate::sql::identifier;
 use crate::{ClickHouseError, Client, RowBinaryBlock, TableInfo};
@@ -104,6 +105,12 @@ impl Sink for TableSink {
         ];
         self.client.insert(&self.statement, &settings, block.body()).await.map_err(|error| {
             PipelineError::new(error.kind(), format!("insert of {rows} rows into `{}`: {error}", self.table))
+        })
+    }
+
+    async fn present(&self, topic: &str, ranges: &Ranges) -> Result<Vec<RowId>, PipelineError> {
+        lineage::present(&self.client, &self.table, topic, ranges).await.map_err(|error| {
+            PipelineError::new(error.kind(), format!("asking `{}` for rows of {topic}: {error}", self.table))
         })
     }
 }

@@ -15,6 +15,7 @@ mod letter;
 mod message;
 pub mod names;
 mod options;
+mod reread;
 mod source;
 
 pub use admin::{Created, TopicFacts, TopicSpec, create_topics, topic_facts};

@@ -1,17 +1,17 @@
-//! One message, borrowed from librdkafka's queue without copying.
+//! One message: borrowed from librdkafka's queue without copying, or owned when it has to cross threads.
 //!
 //! Invariant: key and value are the broker's bytes; a missing value (a tombstone) stays missing.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use nova_pipeline::SourceMessage;
-use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Headers, Message};
+use rdkafka::message::{Headers, Message};
 
-/// A message of a [`KafkaSource`](crate::KafkaSource).
+/// A message of a [`KafkaSource`](crate::KafkaSource), in rdkafka's borrowed or owned form.
 #[derive(Debug)]
-pub struct KafkaMessage<'a>(pub(crate) BorrowedMessage<'a>);
+pub struct KafkaMessage<M>(pub(crate) M);
 
-impl SourceMessage for KafkaMessage<'_> {
+impl<M: Message + Send> SourceMessage for KafkaMessage<M> {
     fn partition(&self) -> i32 {
         self.0.partition()
     }
@@ -40,7 +40,7 @@ impl SourceMessage for KafkaMessage<'_> {
     }
 }
 
-fn header(headers: &BorrowedHeaders, at: usize) -> (String, Option<Vec<u8>>) {
+fn header(headers: &impl Headers, at: usize) -> (String, Option<Vec<u8>>) {
     // rdkafka panics on a header name that is not UTF-8, and anybody who may write to the topic can write one.
     let found = catch_unwind(AssertUnwindSafe(|| headers.try_get(at)));
     match found {

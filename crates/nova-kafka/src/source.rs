@@ -9,11 +9,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use nova_pipeline::{
-    Committed, ErrorKind, OffsetCommit, PipelineError, Source, SourceEvent, StartAt, Watermarks,
+    Committed, ErrorKind, OffsetCommit, PipelineError, Ranges, Source, SourceEvent, SourceMessage, StartAt,
+    Watermarks,
 };
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{Consumer, StreamConsumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::message::BorrowedMessage;
 use rdkafka::topic_partition_list::Offset;
 
 use crate::commit::commit;
@@ -23,7 +25,8 @@ use crate::diagnosis::{self, Suspicion};
 use crate::errors::{code_of, failed, fatal, kind_of};
 use crate::lag;
 use crate::message::KafkaMessage;
-use crate::options::{KafkaOptions, misconfigured};
+use crate::options::{KafkaConnection, KafkaOptions, misconfigured};
+use crate::reread::reread;
 
 pub(crate) type Member = StreamConsumer<MemberContext>;
 
@@ -37,6 +40,7 @@ pub(crate) const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 pub struct KafkaSource {
     member: Arc<Member>,
     gate: Arc<tokio::sync::Mutex<()>>,
+    connection: KafkaConnection,
     topic: String,
     paused: Arc<AtomicBool>,
     suspicion: Mutex<Option<Suspicion>>,
@@ -57,6 +61,7 @@ impl KafkaSource {
         let source = Self {
             member: Arc::new(member),
             gate: Arc::default(),
+            connection: options.connection.clone(),
             topic: options.topic.clone(),
             paused: Arc::default(),
             suspicion: Mutex::default(),
@@ -157,13 +162,13 @@ impl KafkaSource {
 }
 
 impl Source for KafkaSource {
-    type Message<'a> = KafkaMessage<'a>;
+    type Message<'a> = KafkaMessage<BorrowedMessage<'a>>;
 
     fn topic(&self) -> &str {
         &self.topic
     }
 
-    async fn next(&self) -> Result<SourceEvent<KafkaMessage<'_>>, PipelineError> {
+    async fn next(&self) -> Result<SourceEvent<KafkaMessage<BorrowedMessage<'_>>>, PipelineError> {
         let context = self.member.context();
         loop {
             let question = context.conversation().hear();
@@ -267,6 +272,14 @@ impl Source for KafkaSource {
         }
         let (topic, commits) = (self.topic.clone(), commits.to_vec());
         self.ask(move |member| commit(member, &topic, &commits)).await
+    }
+
+    async fn reread(
+        &self,
+        ranges: &Ranges,
+        visit: &mut (dyn FnMut(&dyn SourceMessage) -> Result<(), PipelineError> + Send),
+    ) -> Result<(), PipelineError> {
+        reread(&self.connection, &self.topic, ranges, visit).await
     }
 
     async fn close(&self) -> Result<(), PipelineError> {

@@ -16,7 +16,7 @@ async fn table(client: &Client, settings: &str) -> TableSink {
 
 async fn insert(sink: &TableSink, token: &str) -> Result<(), PipelineError> {
     let mut block = sink.block();
-    block.push(&[vec![Cell::UInt(1), Cell::UInt(2)]]).unwrap();
+    block.push(0, 0, &[vec![Cell::UInt(1), Cell::UInt(2)]]).unwrap();
     sink.insert(&block, token).await
 }
 

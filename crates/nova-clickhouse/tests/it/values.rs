@@ -188,7 +188,7 @@ async fn check(client: &Client, sink: &TableSink, rows: Vec<Row<'static>>) -> Re
     for (id, row) in (0u64..).zip(&rows) {
         let mut with_id = vec![Cell::UInt(id)];
         with_id.extend(row.iter().cloned());
-        block.push(&[with_id]).unwrap();
+        block.push(0, 0, &[with_id]).unwrap();
     }
     sink.insert(&block, &Uuid::new_v4().to_string()).await.unwrap();
     let selected: Vec<String> = COLUMNS
