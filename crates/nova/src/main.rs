@@ -5,8 +5,8 @@
 mod admin;
 mod cli;
 mod config;
-//mod connector;
-//mod doctor;
+mod connector;
+mod doctor;
 mod exit;
 mod migrate;
 mod run;
@@ -49,7 +49,7 @@ async fn dispatch(cli: &Cli) -> Outcome {
         Command::Run(args) => run::run(args, &config, &streams).await,
         Command::Migrate(args) => migrate::run(args, &config).await,
         Command::Config(_) => Ok(()),
-        //Command::Connector(command) => connector::run(command, &config, &streams).await,
-        _ => Ok(()), //Command::Doctor(args) => doctor::run(args, &config, &streams).await,
+        Command::Connector(command) => connector::run(command, &config, &streams).await,
+        Command::Doctor(args) => doctor::run(args, &config, &streams).await,
     }
 }

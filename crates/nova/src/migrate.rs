@@ -12,7 +12,7 @@ use crate::run::clickhouse_client;
 pub async fn run(args: &MigrateArgs, config: &Config) -> Outcome {
     let client = clickhouse_client(&config.clickhouse)?;
     let values = template_values(config);
-    let migrator = Migrator::new(&client, &values, &MIGRATIONS);
+    let migrator = Migrator::new(&client, &values, MIGRATIONS);
     let (migrations, did) = if args.dry_run {
         (migrator.plan().await?, "would apply")
     } else {

@@ -3,7 +3,7 @@
 --
 -- debezium_signal starts incremental snapshots. Debezium reads signals, and the watermark rows it writes there
 -- itself, from the replication stream and not by polling (Debezium: "Sending signals to a Debezium connector",
--- source channel), so the table must be published; it needs no topic. Its column sizes are Debezium's.
+-- source channel), so the table must be published, and Debezium wants a topic for it. Its column sizes are Debezium's.
 
 CREATE TABLE debezium_signal (
     id   varchar(42) PRIMARY KEY,

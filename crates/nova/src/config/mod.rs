@@ -15,7 +15,7 @@ use nova_pipeline::{NewGroup, PipelineOptions};
 use serde::{Deserialize, Serialize};
 
 pub use load::{ConfigError, Loaded};
-pub use secret::Secret;
+pub use secret::{HIDDEN, Secret};
 
 /// The whole configuration.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]

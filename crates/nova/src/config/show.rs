@@ -2,7 +2,7 @@
 
 use figment::value::{Dict, Value};
 
-use super::{Loaded, secret::HIDDEN};
+use super::{HIDDEN, Loaded};
 
 /// Keys whose values are never shown.
 fn is_secret(key: &str) -> bool {

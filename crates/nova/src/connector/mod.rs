@@ -3,6 +3,7 @@
 //! Invariant: the connector's settings have one origin, [`Rendered`]; `apply` sends them, `doctor` compares with
 //! them. An `apply` that fails leaves Connect as it was.
 
+mod answer;
 mod apply;
 mod cause;
 mod progress;

@@ -13,6 +13,8 @@ use serde_json::Value;
 use thiserror::Error;
 use tokio::time::{Instant, sleep};
 
+use super::answer::{Finding, Status, Validated, message_in};
+
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 /// A validation opens a connection to PostgreSQL, which has its own limits.
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
@@ -51,27 +53,6 @@ pub enum ConnectError {
         /// What is wrong with it.
         reason: String,
     },
-}
-
-/// The state of a connector and its tasks.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct Status {
-    /// The connector.
-    pub connector: Part,
-    /// Its tasks.
-    pub tasks: Vec<Part>,
-}
-
-/// The state of a connector or a task.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct Part {
-    /// `RUNNING`, `FAILED`, `PAUSED`, `STOPPED`, `RESTARTING` or `UNASSIGNED`.
-    pub state: String,
-    /// The worker's REST address.
-    #[serde(default)]
-    pub worker_id: String,
-    /// The Java stack trace of what it failed with.
-    pub trace: Option<String>,
 }
 
 /// A client of one Connect cluster.
@@ -172,7 +153,11 @@ impl Connect {
         self.ask(Method::POST, &path, &what, None).await.map(drop)
     }
 
-    async fn find<T: for<'de> Deserialize<'de>>(&self, path: &str, what: &str) -> Result<Option<T>, ConnectError> {
+    async fn find<T: for<'de> Deserialize<'de>>(
+        &self,
+        path: &str,
+        what: &str,
+    ) -> Result<Option<T>, ConnectError> {
         match self.ask(Method::GET, path, what, None).await {
             Ok(answer) => self.read(what, answer).map(Some),
             Err(ConnectError::Refused { status: 404, .. }) => Ok(None),
@@ -224,50 +209,6 @@ impl Connect {
     }
 }
 
-/// What Connect finds wrong with a setting.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
-    /// The setting.
-    pub key: String,
-    /// What is wrong with it.
-    pub message: String,
-}
-
-#[derive(Deserialize)]
-struct Validated {
-    configs: Vec<ValidatedSetting>,
-}
-
-#[derive(Deserialize)]
-struct ValidatedSetting {
-    value: ValidatedValue,
-}
-
-#[derive(Deserialize)]
-struct ValidatedValue {
-    name: String,
-    #[serde(default)]
-    errors: Vec<String>,
-}
-
-impl Validated {
-    fn findings(self) -> Vec<Finding> {
-        let values = self.configs.into_iter().map(|setting| setting.value);
-        values
-            .flat_map(|ValidatedValue { name, errors }| {
-                errors.into_iter().map(move |message| Finding { key: name.clone(), message })
-            })
-            .collect()
-    }
-}
-
-/// Connect's own words out of `{"error_code": …, "message": …}`; else the beginning of what came.
-fn message_in(text: &str) -> String {
-    let parsed: Option<Value> = serde_json::from_str(text).ok();
-    let message = parsed.as_ref().and_then(|value| value.get("message")).and_then(Value::as_str).unwrap_or(text);
-    message.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(600).collect()
-}
-
 /// The causes of a failed request in one line, without its URL.
 fn causes(error: &reqwest::Error) -> String {
     let mut text = String::from(if error.is_timeout() { "timed out" } else { "" });
@@ -280,27 +221,4 @@ fn causes(error: &reqwest::Error) -> String {
         cause = error.source();
     }
     text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn findings_are_read_from_a_validation() {
-        // As Connect 4.3.1 answered, shortened.
-        let answer = r#"{"name":"io.debezium.connector.postgresql.PostgresConnector","error_count":1,"groups":[],
-            "configs":[{"definition":{},"value":{"name":"slot.name","value":"s","recommended_values":[],"errors":[],
-            "visible":true}},{"definition":{},"value":{"name":"snapshot.mode","value":"xx","recommended_values":[],
-            "errors":["The 'snapshot.mode' value is invalid"],"visible":true}}]}"#;
-        let validated: Validated = serde_json::from_str(answer).unwrap();
-        let message = "The 'snapshot.mode' value is invalid".to_owned();
-        assert_eq!(validated.findings(), [Finding { key: "snapshot.mode".into(), message }]);
-    }
-
-    #[test]
-    fn messages_are_connects_own_words() {
-        assert_eq!(message_in(r#"{"error_code":400,"message":"two\n lines"}"#), "two lines");
-        assert_eq!(message_in("<html>proxy</html>"), "<html>proxy</html>");
-    }
 }

@@ -39,7 +39,9 @@ impl Routing {
                     "streams.{name}: topic `{topic}`: the changes of {source} arrive in `{produced}`"
                 ));
             } else if own_topics(&prefix).contains(topic) {
-                findings.push(format!("streams.{name}: topic `{topic}` is used by Debezium itself; rename the table"));
+                findings.push(format!(
+                    "streams.{name}: topic `{topic}` is used by Debezium itself; rename the table"
+                ));
             } else if let Some((other, _)) =
                 topics.iter().find(|(other, routed)| *routed == topic && *other != source)
             {

@@ -1,0 +1,154 @@
+//! ClickHouse: migrated, tables as the streams want them, repeats recognised, and the user may do its work.
+
+use nova_clickhouse::{Client, MIGRATIONS, Migrator, TableInfo, check_grant};
+use nova_pipeline::ErrorKind;
+use nova_streams::{Mapping, Stream, StreamSet};
+use serde::Deserialize;
+
+use super::check::{Check, Group};
+use crate::config::Config;
+use crate::migrate::template_values;
+use crate::run::clickhouse_client;
+
+const GROUP: Group = Group("ClickHouse");
+
+/// All checks of ClickHouse.
+pub(super) async fn checks(config: &Config, streams: &StreamSet) -> Vec<Check> {
+    let settings = &config.clickhouse;
+    let name = format!("{} at {}", settings.user, settings.url);
+    let skip = || {
+        ["migrations", "tables", "grants", "dictionaries"]
+            .map(|name| GROUP.skipped(name, "needs the answer above"))
+    };
+    let client = match clickhouse_client(settings) {
+        Ok(client) => client,
+        Err(error) => {
+            let check = GROUP.fail(name, error.message, "Correct [clickhouse].");
+            return std::iter::once(check).chain(skip()).collect();
+        }
+    };
+    if let Some(check) = login(&client, &name).await {
+        return std::iter::once(check).chain(skip()).collect();
+    }
+    let mut checks = vec![GROUP.ok(name, "logged in"), migrations(&client, config).await];
+    let mut tables: Vec<&str> = Vec::new();
+    for stream in streams.iter() {
+        checks.extend(table(&client, stream).await);
+        if !tables.contains(&stream.table.as_str()) {
+            tables.push(&stream.table);
+        }
+    }
+    for name in tables {
+        checks.push(grants(&client, name).await);
+    }
+    checks.extend(dictionaries(&client).await);
+    checks
+}
+
+/// What keeps the user from asking anything; the database need not exist for the question.
+async fn login(client: &Client, name: &str) -> Option<Check> {
+    if let Err(error) = client.ping().await {
+        let cure = "Start ClickHouse, or correct clickhouse.url.";
+        return Some(GROUP.unreachable(name, error.to_string(), cure));
+    }
+    match client.query_text("SELECT version()", &[]).await {
+        Err(error) if error.kind() == ErrorKind::AccessDenied => {
+            Some(GROUP.fail(name, error.to_string(), "Correct clickhouse.user and clickhouse.password."))
+        }
+        _ => None,
+    }
+}
+
+async fn migrations(client: &Client, config: &Config) -> Check {
+    let values = template_values(config);
+    match Migrator::new(client, &values, MIGRATIONS).plan().await {
+        Ok(pending) if pending.is_empty() => {
+            GROUP.ok("migrations", format!("all {} applied", MIGRATIONS.len()))
+        }
+        Ok(pending) => {
+            let names: Vec<&str> = pending.iter().map(|migration| migration.name).collect();
+            GROUP.fail("migrations", format!("pending: {}", names.join(", ")), "Run `nova migrate`.")
+        }
+        Err(error) => GROUP.fail("migrations", error.to_string(), error.kind().advice()),
+    }
+}
+
+async fn table(client: &Client, stream: &Stream) -> Vec<Check> {
+    let name = format!("stream {} into {}", stream.name, stream.table);
+    let info = match TableInfo::read(client, &stream.table).await {
+        Ok(info) => info,
+        Err(error) => return vec![GROUP.fail(name, error.to_string(), error.kind().advice())],
+    };
+    let mapping = match Mapping::compile(stream, &info.schema) {
+        Ok(mapping) => GROUP.ok(&name, format!("{} columns fit", mapping.columns().len())),
+        Err(error) => GROUP.fail(&name, error.to_string(), "Make table and stream agree."),
+    };
+    vec![mapping, window(&name, &info)]
+}
+
+fn window(name: &str, info: &TableInfo) -> Check {
+    let name = format!("{name}: de-duplication");
+    match info.deduplication_window {
+        0 => {
+            let cure = "ALTER TABLE … MODIFY SETTING non_replicated_deduplication_window = 10000.";
+            GROUP.fail(name, "off: a repeated insert would double its rows", cure)
+        }
+        blocks => GROUP.ok(name, format!("among the last {blocks} blocks")),
+    }
+}
+
+async fn grants(client: &Client, table: &str) -> Check {
+    let name = format!("grants on {table}");
+    let mut missing = Vec::new();
+    for privilege in ["SELECT", "INSERT"] {
+        match check_grant(client, privilege, table).await {
+            Ok(true) => {}
+            Ok(false) => missing.push(privilege),
+            Err(error) => return GROUP.skipped(name, error.to_string()),
+        }
+    }
+    if missing.is_empty() {
+        return GROUP.ok(name, "SELECT, INSERT");
+    }
+    let list = missing.join(", ");
+    GROUP.fail(
+        name,
+        format!("lacks {list}"),
+        format!("GRANT {list} ON {}.{table} TO the user.", client.database()),
+    )
+}
+
+#[derive(Deserialize)]
+struct Dictionary {
+    name: String,
+    key_types: Vec<String>,
+}
+
+/// Dictionaries are for readers; Nova's own work does not need them.
+async fn dictionaries(client: &Client) -> Vec<Check> {
+    let sql = "SELECT name, `key.types` AS key_types FROM system.dictionaries \
+               WHERE database = currentDatabase() ORDER BY name";
+    let found: Vec<Dictionary> = match client.query_rows(sql, &[]).await {
+        Ok(found) => found,
+        Err(error) => return vec![GROUP.skipped("dictionaries", error.to_string())],
+    };
+    let mut checks = Vec::new();
+    for dictionary in found {
+        let name = format!("dictionary {}", dictionary.name);
+        if dictionary.key_types != ["UUID"] {
+            checks.push(GROUP.skipped(name, "its key is no single UUID"));
+            continue;
+        }
+        // A cached dictionary connects only when it is asked for a key that it does not hold.
+        let qualified = format!("{}.{}", client.database(), dictionary.name);
+        let sql = "SELECT dictHas({dictionary:String}, tuple(generateUUIDv4()))";
+        checks.push(match client.query_text(sql, &[("dictionary", &qualified)]).await {
+            Ok(_) => GROUP.ok(name, "answers"),
+            Err(error) => {
+                let cure = "Correct [postgres] as ClickHouse reaches it and run `nova migrate`; README.md of clickhouse/ says how.";
+                GROUP.warn(name, error.to_string(), cure)
+            }
+        });
+    }
+    checks
+}

@@ -1,0 +1,43 @@
+//! The role that Debezium logs in with.
+
+use sqlx::PgConnection;
+
+use super::{GROUP, connect, refused};
+use crate::config::Config;
+use crate::doctor::check::Check;
+
+pub(super) async fn checks(connection: &mut PgConnection, user: &str) -> Result<Vec<Check>, sqlx::Error> {
+    let name = format!("role {user}");
+    let found: Option<(bool, bool)> =
+        sqlx::query_as("SELECT rolreplication, rolsuper FROM pg_roles WHERE rolname = $1")
+            .bind(user)
+            .fetch_optional(connection)
+            .await?;
+    let role = match found {
+        None => {
+            let cure =
+                format!("Apply schemas/postgres, or CREATE ROLE {user} LOGIN REPLICATION PASSWORD '…'.");
+            return Ok(vec![GROUP.fail(name, "missing", cure)]);
+        }
+        Some((_, true)) => GROUP.fail(
+            &name,
+            "is a superuser",
+            format!("ALTER ROLE {user} NOSUPERUSER; it needs no more than REPLICATION."),
+        ),
+        Some((false, false)) => {
+            GROUP.fail(&name, "lacks REPLICATION", format!("ALTER ROLE {user} REPLICATION."))
+        }
+        Some((true, false)) => GROUP.ok(&name, "REPLICATION, no superuser"),
+    };
+    Ok(vec![role])
+}
+
+/// Whether the role can log in from here.
+pub(super) async fn login(config: &Config) -> Check {
+    let user = &config.connect.replication_user;
+    let name = format!("login of {user}");
+    match connect(config, user, &config.connect.replication_password).await {
+        Ok(_) => GROUP.ok(name, "logged in"),
+        Err(error) => refused(&name, "connect", &error),
+    }
+}

@@ -1,0 +1,85 @@
+//! The replication slot: read by somebody, its WAL still there, and not too much of it.
+
+use sqlx::PgConnection;
+
+use super::GROUP;
+use crate::doctor::check::Check;
+
+/// Retained WAL above this is worth a look.
+const RETAINED_LIMIT_BYTES: i64 = 1 << 30;
+
+#[derive(sqlx::FromRow)]
+struct Slot {
+    active: bool,
+    wal_status: Option<String>,
+    retained_bytes: Option<i64>,
+}
+
+pub(super) async fn checks(connection: &mut PgConnection, slot: &str) -> Result<Vec<Check>, sqlx::Error> {
+    let found: Option<Slot> = sqlx::query_as(
+        "SELECT active, wal_status, pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)::int8 AS retained_bytes \
+         FROM pg_replication_slots WHERE slot_name = $1 AND slot_type = 'logical' AND database = current_database()",
+    )
+    .bind(slot)
+    .fetch_optional(connection)
+    .await?;
+    let name = format!("slot {slot}");
+    let Some(found) = found else {
+        return Ok(vec![GROUP.fail(name, "missing", "`nova connector apply` makes it.")]);
+    };
+    Ok(vec![reader(&name, &found), wal(&name, slot, &found)])
+}
+
+fn reader(name: &str, slot: &Slot) -> Check {
+    if slot.active {
+        return GROUP.ok(name, "read by a connection");
+    }
+    GROUP.fail(
+        name,
+        "nobody reads it, so WAL piles up",
+        "`nova connector status` says why the connector does not.",
+    )
+}
+
+fn wal(name: &str, slot_name: &str, slot: &Slot) -> Check {
+    let name = format!("{name}: WAL");
+    let retained = slot.retained_bytes.unwrap_or_default();
+    let size = format!("{:.1} MB retained", retained.max(0) as f64 / 1e6);
+    match slot.wal_status.as_deref() {
+        Some("lost") => GROUP.fail(
+            name,
+            "lost: changes were thrown away before they were read",
+            format!("Delete the connector, SELECT pg_drop_replication_slot('{slot_name}'), `nova connector apply`, reconcile."),
+        ),
+        Some("unreserved") => GROUP.fail(
+            name,
+            format!("{size}, and it goes at the next checkpoint"),
+            "Raise max_slot_wal_keep_size and reload at once; then get the connector to run.",
+        ),
+        _ if retained > RETAINED_LIMIT_BYTES => GROUP.warn(
+            name,
+            size,
+            "Look at the connector's lag and for long transactions (pg_stat_activity.xact_start).",
+        ),
+        _ => GROUP.ok(name, size),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::check::Level;
+
+    #[test]
+    fn lost_wal_fails_and_much_of_it_warns() {
+        let level = |status: &str, retained_bytes| {
+            let slot =
+                Slot { active: true, wal_status: Some(status.into()), retained_bytes: Some(retained_bytes) };
+            wal("slot s", "s", &slot).level
+        };
+        assert_eq!(level("reserved", 5_000_000), Level::Ok);
+        assert_eq!(level("extended", 2 << 30), Level::Warn);
+        assert_eq!(level("unreserved", 0), Level::Fail);
+        assert_eq!(level("lost", 0), Level::Fail);
+    }
+}
