@@ -3,7 +3,10 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
+use metrics::{
+    Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge,
+    histogram,
+};
 
 use crate::ErrorKind;
 use crate::batch::Batch;
@@ -32,6 +35,25 @@ pub const PARTITIONS: &str = "nova_assigned_partitions";
 pub const REBALANCES: &str = "nova_rebalances_total";
 /// 1 while delivery from the broker is paused, by stream.
 pub const PAUSED: &str = "nova_consumption_paused";
+
+/// Tells the metrics recorder what the metrics mean.
+pub fn describe() {
+    describe_counter!(RECEIVED, "Messages read");
+    describe_counter!(SENT, "Rows made durable");
+    describe_counter!(SENT_BYTES, "Encoded bytes made durable");
+    describe_counter!(DISCARDED, "Messages that became no rows, by reason");
+    describe_counter!(ERRORS, "Failures, by kind");
+    describe_counter!(DEAD_LETTERS, "Dead letters acknowledged by the broker, by kind");
+    describe_histogram!(BATCH_ROWS, "Rows of a batch");
+    describe_histogram!(WRITE_SECONDS, "Seconds until a batch is durable, retries included");
+    describe_histogram!(
+        FRESHNESS_SECONDS,
+        "Seconds from the commit in PostgreSQL until durable, oldest change of a batch"
+    );
+    describe_gauge!(PARTITIONS, "Partitions owned");
+    describe_counter!(REBALANCES, "Assignments, revocations and losses of partitions");
+    describe_gauge!(PAUSED, "1 while delivery from the broker is paused");
+}
 
 /// Handles of one stream's metrics, looked up once.
 pub(crate) struct StreamMetrics {

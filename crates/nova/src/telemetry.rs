@@ -31,12 +31,15 @@ pub fn init_log(config: &LogConfig) -> Result<(), Failure> {
 
 /// Installs the registry of metrics; its handle renders them in Prometheus' form.
 pub fn init_metrics() -> anyhow::Result<PrometheusHandle> {
-    PrometheusBuilder::new()
+    let handle = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Full(BATCH_ROWS.to_owned()), &ROWS)
         .and_then(|builder| {
             builder.set_buckets_for_metric(Matcher::Full(FRESHNESS_SECONDS.to_owned()), &SECONDS)
         })
         .and_then(|builder| builder.set_buckets_for_metric(Matcher::Full(WRITE_SECONDS.to_owned()), &SECONDS))
         .and_then(PrometheusBuilder::install_recorder)
-        .context("cannot install the registry of metrics")
+        .context("cannot install the registry of metrics")?;
+    nova_pipeline::metrics::describe();
+    nova_kafka::names::describe();
+    Ok(handle)
 }

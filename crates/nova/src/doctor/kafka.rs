@@ -159,7 +159,8 @@ async fn lag(connection: &KafkaConnection, group: &str, topic: &str) -> Check {
     if lag.partitions.iter().all(|partition| partition.committed.is_none()) {
         return GROUP.ok(name, format!("has not begun; {topic} holds {} offsets", lag.messages()));
     }
-    GROUP.ok(name, format!("{} offsets behind the end of {topic}", lag.messages()))
+    GROUP
+        .ok(name, format!("{} offsets (transaction markers count) behind the end of {topic}", lag.messages()))
 }
 
 #[cfg(test)]

@@ -47,6 +47,13 @@ pub(super) async fn checks(
     .bind(oid)
     .fetch_all(&mut *connection)
     .await?;
+    let partitioned_by: Vec<String> = sqlx::query_scalar(
+        "SELECT a.attname::text FROM pg_partitioned_table p JOIN pg_attribute a \
+         ON a.attrelid = p.partrelid AND a.attnum = ANY (p.partattrs) WHERE p.partrelid = $1",
+    )
+    .bind(oid)
+    .fetch_all(&mut *connection)
+    .await?;
     // A role that is missing has its own check.
     let readable: Option<bool> = sqlx::query_scalar(
         "SELECT has_table_privilege(rolname, $1, 'SELECT') FROM pg_roles WHERE rolname = $2",
@@ -55,7 +62,8 @@ pub(super) async fn checks(
     .bind(replication_user)
     .fetch_optional(connection)
     .await?;
-    let mut checks = vec![identity(stream, &partial), fields(stream, &columns), key(stream, &unique)];
+    let mut checks =
+        vec![identity(stream, &partial), fields(stream, &columns), key(stream, &unique, &partitioned_by)];
     if readable == Some(false) {
         let cure = format!("GRANT SELECT ON {} TO {replication_user}.", stream.source);
         checks.push(GROUP.fail(
@@ -95,12 +103,17 @@ fn fields(stream: &Stream, columns: &[String]) -> Check {
     GROUP.fail(name, format!("missing: {}", missing.join(", ")), cure)
 }
 
-/// A unique index over some of the key's columns makes the key unique too.
-fn key(stream: &Stream, unique: &[Vec<String>]) -> Check {
+/// A unique index over some of the key's columns makes the key unique too. An index of a partitioned table must name
+/// the columns it is partitioned by: a key without them is as unique as PostgreSQL can make it there.
+fn key(stream: &Stream, unique: &[Vec<String>], partitioned_by: &[String]) -> Check {
     let name = format!("{}: key", stream.source);
     let declared = stream.key.join(", ");
     if unique.iter().any(|index| index.iter().all(|column| stream.key.contains(column))) {
         return GROUP.ok(name, format!("({declared}) is unique"));
+    }
+    let declared_or_bound = |column: &String| stream.key.contains(column) || partitioned_by.contains(column);
+    if unique.iter().any(|index| index.iter().all(declared_or_bound)) {
+        return GROUP.ok(name, format!("({declared}) is unique for each {}", partitioned_by.join(", ")));
     }
     let Some(best) = unique.first() else {
         return GROUP.fail(name, "the table has no unique key", "Add a primary key.");
@@ -133,14 +146,16 @@ mod tests {
     #[test]
     fn a_key_is_unique_when_an_index_covers_it_or_a_part_of_it() {
         let primary = [names(&["id", "at"])];
-        assert_eq!(key(&stream(r#"["at", "id"]"#), &primary).level, Level::Ok);
-        assert_eq!(key(&stream(r#"["id", "at"]"#), &[names(&["id"])]).level, Level::Ok);
-        let partial = key(&stream(r#"["id"]"#), &primary);
+        assert_eq!(key(&stream(r#"["at", "id"]"#), &primary, &[]).level, Level::Ok);
+        assert_eq!(key(&stream(r#"["id", "at"]"#), &[names(&["id"])], &[]).level, Level::Ok);
+        let bound = key(&stream(r#"["id"]"#), &primary, &names(&["at"]));
+        assert_eq!((bound.level, bound.finding.as_str()), (Level::Ok, "(id) is unique for each at"));
+        let partial = key(&stream(r#"["id"]"#), &primary, &[]);
         assert!(
             partial.level == Level::Warn && partial.cure.contains(r#"key = ["id", "at"]"#),
             "{partial:?}"
         );
-        assert_eq!(key(&stream(r#"["id"]"#), &[]).level, Level::Fail);
+        assert_eq!(key(&stream(r#"["id"]"#), &[], &[]).level, Level::Fail);
     }
 
     #[test]
