@@ -1,8 +1,9 @@
 //! The command line. `--help` of each command ends with an example that can be copied.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{ArgGroup, Args, Parser, Subcommand};
 
 /// PostgreSQL changes as event streams in ClickHouse: exactly what was committed, and provably so.
 #[derive(Debug, Parser)]
@@ -14,6 +15,32 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+}
+
+impl Cli {
+    /// Reads this process's command line; a wrong one ends the process with a message.
+    pub fn of_process() -> Self {
+        Self::parse_from(settings_last(std::env::args_os()))
+    }
+}
+
+/// Moves every `--set` behind the command. clap takes a global option from the innermost command that has it, so
+/// those before the command would be lost in silence as soon as there is one behind it.
+fn settings_last(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let (mut others, mut settings) = (Vec::new(), Vec::new());
+    let mut arguments = arguments;
+    while let Some(argument) = arguments.next() {
+        if argument == "--set" {
+            settings.push(argument);
+            settings.extend(arguments.next());
+        } else if argument.to_string_lossy().starts_with("--set=") {
+            settings.push(argument);
+        } else {
+            others.push(argument);
+        }
+    }
+    others.append(&mut settings);
+    others
 }
 
 const EXAMPLES: &str = "\
@@ -60,9 +87,9 @@ pub enum Command {
 
 /// `nova run`.
 #[derive(Debug, Args)]
+#[command(group = ArgGroup::new("what").required(true).args(["worker", "stream"]))]
 pub struct RunArgs {
     /// The worker whose streams to run, as declared (`worker = "cdc"`).
-    #[arg(required_unless_present = "stream", conflicts_with = "stream")]
     pub worker: Option<String>,
     /// Run this stream alone; can be repeated.
     #[arg(long, value_name = "NAME")]
@@ -120,4 +147,29 @@ pub enum Output {
     Table,
     /// One JSON document.
     Json,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(settings_last(line.split(' ').map(OsString::from)))
+    }
+
+    #[test]
+    fn settings_count_on_both_sides_of_the_command() {
+        let cli = parse("nova --set a=1 --set=b=2 run cdc --set c=3 --from-beginning").unwrap();
+        assert_eq!(cli.global.set, ["a=1", "b=2", "c=3"]);
+        assert!(matches!(cli.command, Command::Run(args) if args.from_beginning));
+        assert!(parse("nova config check --set").is_err());
+    }
+
+    #[test]
+    fn run_wants_a_worker_or_streams_and_says_so() {
+        let error = parse("nova run").unwrap_err().to_string();
+        assert!(error.contains("WORKER") && error.contains("--stream"), "{error}");
+        assert!(parse("nova run cdc --stream likes").is_err());
+        assert!(parse("nova run --stream likes --stream posts").is_ok());
+    }
 }

@@ -1,0 +1,82 @@
+//! End-to-end tests: the real `nova` on real servers, from a commit in PostgreSQL to the rows in ClickHouse.
+//!
+//! Invariant: one stack serves all scenarios, one after the other; it starts with the first that runs, is made anew
+//! after one that fails, and is gone at the end whatever that is: success, failure, panic, Ctrl-C.
+//!
+//! A failure tells the seeds of its traffic and the end of the worker's log; `TEST_SEED` sets the first seed, and
+//! `NOVA_KEEP_LOGS=1` leaves the stack's folder behind.
+
+mod admin;
+mod bad_input;
+mod checks;
+mod commands;
+mod connector;
+mod doctor;
+mod drift;
+mod engagement;
+mod faults;
+mod main_job;
+mod outages;
+mod poison;
+mod stage;
+mod topics;
+mod truncate;
+mod wait;
+mod world;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Result;
+use libtest_mimic::{Arguments, Conclusion, Trial};
+use xtask::interrupt::unless_interrupted;
+
+use stage::Stage;
+
+fn trials(stage: &Arc<Stage>) -> Vec<Trial> {
+    vec![
+        stage.trial("main_job", main_job::main_job),
+        stage.trial("views", engagement::views),
+        stage.trial("admin", admin::admin),
+        stage.trial("migrate", commands::migrate),
+        stage.trial("config", commands::config),
+        stage.trial("bad_input", bad_input::bad_input),
+        stage.trial("connector_bad_password", connector::bad_password),
+        stage.trial("doctor", doctor::doctor),
+        stage.trial("poison", poison::poison),
+        stage.trial("drift", drift::drift),
+        stage.trial("truncate", truncate::truncate),
+        stage.trial("sigterm_under_load", faults::sigterm_under_load),
+        stage.trial("rebalance", faults::rebalance),
+        stage.trial("clickhouse_down", outages::clickhouse_down),
+        stage.trial("kafka_restart", outages::kafka_restart),
+        stage.trial("connect_restart", outages::connect_restart),
+        stage.trial("postgres_restart", outages::postgres_restart),
+    ]
+}
+
+fn main() -> Result<ExitCode> {
+    let mut arguments = Arguments::from_args();
+    // They share one stack, and some of them break it for a while.
+    arguments.test_threads = Some(1);
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(run(arguments))
+}
+
+async fn run(arguments: Arguments) -> Result<ExitCode> {
+    let stage = Arc::new(Stage::new());
+    let trials = trials(&stage);
+    let on_stage = Arc::clone(&stage);
+    let mut tests = tokio::task::spawn_blocking(move || {
+        let conclusion = libtest_mimic::run(&arguments, trials);
+        on_stage.clear();
+        conclusion
+    });
+    let conclusion: Result<Conclusion> = unless_interrupted(async { Ok((&mut tests).await?) }).await;
+    if let Ok(conclusion) = conclusion {
+        return Ok(conclusion.exit_code());
+    }
+    stage.interrupt();
+    // What it says is known: interrupted.
+    let _ = tests.await?;
+    Ok(ExitCode::from(130))
+}
