@@ -40,13 +40,14 @@ pub(crate) async fn bad_input(world: &mut World) -> Result<()> {
             5,
             &["cannot connect to ClickHouse", "127.0.0.1:1"],
         ),
-        case(&["migrate", "--set", "clickhouse.url=nonsense"], 2, &["ClickHouse", "URL", "http://host:8123"]),
+        case(&["migrate", "--set", "clickhouse.url=nonsense"], 2, &["clickhouse.url", "nonsense", "http://host:8123"]),
         case(
             &["connector", "apply", "--set", "connect.url=http://127.0.0.1:1"],
             5,
             &["Kafka Connect", "127.0.0.1:1"],
         ),
         case(&["connector", "apply", "--set", "postgres.port=1"], 5, &["PostgreSQL"]),
+        case(&["connector", "apply", "--set", "kafka.brokers=127.0.0.1:1"], 5, &["127.0.0.1:1"]),
         case(&["config", "check", "--set", "kafka.broker=x"], 2, &["unknown field", "broker", "brokers"]),
         case(&["config", "check", "--set", "postgres.port=many"], 2, &["postgres.port", "many", "--set"]),
         case(

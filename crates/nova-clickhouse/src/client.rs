@@ -196,10 +196,10 @@ impl Client {
     }
 
     fn refused(&self, status: u16, code: Option<i32>, text: &str) -> ClickHouseError {
-        let message = readable(text);
+        let (endpoint, message) = (self.endpoint.to_string(), readable(text));
         match code {
-            Some(code) => ClickHouseError::Exception { code, message },
-            None => ClickHouseError::Status { endpoint: self.endpoint.to_string(), status, message },
+            Some(code) => ClickHouseError::Exception { endpoint, code, message },
+            None => ClickHouseError::Status { endpoint, status, message },
         }
     }
 

@@ -75,7 +75,7 @@ async fn the_code_in_the_header_decides_and_the_words_do_not() {
     let (outcome, _) = served(&lie, "SELECT 1", &[]).await;
     let error = outcome.unwrap_err();
     assert_eq!((error.code(), error.kind()), (Some(252), ErrorKind::Overloaded));
-    assert_eq!(error.to_string(), "ClickHouse refused (code 252 TOO_MANY_PARTS): Type mismatch");
+    assert!(error.to_string().ends_with("/ refused (code 252 TOO_MANY_PARTS): Type mismatch"), "{error}");
 }
 
 #[tokio::test]

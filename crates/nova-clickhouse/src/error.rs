@@ -30,8 +30,10 @@ pub enum ClickHouseError {
         reason: String,
     },
     /// The server answered with an exception.
-    #[error("ClickHouse refused (code {code} {}): {message}", codes::name(*code))]
+    #[error("ClickHouse at {endpoint} refused (code {code} {}): {message}", codes::name(*code))]
     Exception {
+        /// The server's address.
+        endpoint: String,
         /// The exception code, see [`codes`].
         code: i32,
         /// The server's message: one line, bounded, without its version banner.

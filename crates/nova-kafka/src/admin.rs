@@ -59,20 +59,25 @@ pub async fn create_topics(
     connection: &KafkaConnection,
     specs: &[TopicSpec],
 ) -> Result<Vec<Created>, PipelineError> {
-    let doing = "making topics";
+    let doing = format!("making topics at {}", connection.brokers);
     for spec in specs {
         check_topic(&spec.name)?;
     }
     let topics: Vec<_> = specs.iter().map(new_topic).collect();
-    let options = AdminOptions::new().operation_timeout(Some(Duration::from_secs(30)));
+    let options = asking().operation_timeout(Some(Duration::from_secs(30)));
     let admin = admin(connection)?;
-    let results = admin.create_topics(&topics, &options).await.map_err(|error| failed(doing, &error))?;
+    let results = admin.create_topics(&topics, &options).await.map_err(|error| failed(&doing, &error))?;
     let each = results.into_iter().map(|result| match result {
         Ok(_) => Ok(Created::New),
         Err((_, Code::TopicAlreadyExists)) => Ok(Created::Existed),
         Err((topic, code)) => Err(coded(&format!("making the topic {topic}"), code)),
     });
     each.collect()
+}
+
+/// A broker that does not answer within this time is away.
+fn asking() -> AdminOptions {
+    AdminOptions::new().request_timeout(Some(ANSWER_WITHIN))
 }
 
 fn new_topic(spec: &TopicSpec) -> NewTopic<'_> {
@@ -89,7 +94,7 @@ pub async fn topic_facts(connection: &KafkaConnection, topic: &str) -> Result<To
     let doing = format!("describing the topic {topic}");
     let admin = admin(connection)?;
     let resource = [ResourceSpecifier::Topic(topic)];
-    let described = admin.describe_configs(&resource, &AdminOptions::new()).await;
+    let described = admin.describe_configs(&resource, &asking()).await;
     let described = described.map_err(|error| failed(&doing, &error))?.into_iter().next();
     let described =
         described.ok_or_else(|| PipelineError::new(ErrorKind::Unknown, format!("{doing}: no answer")))?;

@@ -79,7 +79,13 @@ impl From<PipelineError> for Failure {
             ErrorKind::Misconfigured | ErrorKind::SchemaMismatch => Exit::Usage,
             _ => Exit::Failure,
         };
-        let cure = error.kind.advice();
+        // The general advice speaks to a running worker, which waits by itself; a command does not.
+        let cure = match error.kind {
+            ErrorKind::Unavailable | ErrorKind::Overloaded | ErrorKind::LostReply => {
+                "Bring the server back, or correct its address, and run the command again."
+            }
+            kind => kind.advice(),
+        };
         Self::new(exit, error.message).with_cure(cure)
     }
 }

@@ -44,6 +44,9 @@ impl From<MigrateError> for Failure {
         let kind = error.kind();
         let failure = Self::from(PipelineError::new(kind, error.to_string()));
         // The other kinds' messages name their cure themselves; the general advice would point back to this command.
-        if kind == ErrorKind::Unavailable { failure } else { Self { cure: String::new(), ..failure } }
+        match kind {
+            ErrorKind::Unavailable | ErrorKind::AccessDenied => failure,
+            _ => Self { cure: String::new(), ..failure },
+        }
     }
 }

@@ -9,4 +9,5 @@ mod lag;
 mod reading;
 mod rebalance;
 mod recovery;
+mod reread;
 mod world;

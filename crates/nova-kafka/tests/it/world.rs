@@ -7,9 +7,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use nova_kafka::{GroupProtocol, KafkaConnection, KafkaOptions, KafkaSource, TopicSpec, create_topics};
+use nova_kafka::{
+    GroupProtocol, KafkaConnection, KafkaMessage, KafkaOptions, KafkaSource, TopicSpec, create_topics,
+};
 use nova_pipeline::{OffsetCommit, PipelineError, Source, SourceEvent, SourceMessage, StartAt};
 use rdkafka::ClientConfig;
+use rdkafka::message::BorrowedMessage;
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use tokio::sync::watch;
 
@@ -98,7 +101,7 @@ pub(crate) async fn start(source: &KafkaSource, partitions: &[i32], offset: i64)
 /// The next event, whatever it is.
 pub(crate) async fn event<T>(
     source: &KafkaSource,
-    wanted: impl Fn(&SourceEvent<nova_kafka::KafkaMessage<'_>>) -> Option<T>,
+    wanted: impl Fn(&SourceEvent<KafkaMessage<BorrowedMessage<'_>>>) -> Option<T>,
 ) -> T {
     let waiting = async {
         loop {

@@ -49,6 +49,9 @@ pub(super) const DEFAULTS: &[(&str, &str)] = &[
     ("max.batch.size", "8192"),
     ("max.queue.size", "32768"),
     ("max.queue.size.in.bytes", "67108864"),
+    // A worker that was killed leaves a transaction open; until Kafka ends it, its successor waits and readers see
+    // nothing new. The default is a minute.
+    ("producer.override.transaction.timeout.ms", "15000"),
     // While only other tables change, nothing but a message in the WAL moves the slot on (seen with PostgreSQL 15
     // and Debezium 3.7: heartbeats alone do not); it must be transactional to count after a restart too.
     ("heartbeat.action.query", "SELECT pg_logical_emit_message(true, 'nova.heartbeat', '')"),

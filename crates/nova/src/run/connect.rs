@@ -81,5 +81,5 @@ pub fn clickhouse_client(config: &ClickHouseConfig) -> Result<Client, PipelineEr
         connect_timeout: *connect_timeout,
         request_timeout: *request_timeout,
     });
-    Ok(client?)
+    client.map_err(|error| PipelineError::new(error.kind(), format!("clickhouse.url = `{url}`: {error}")))
 }
