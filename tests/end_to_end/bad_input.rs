@@ -40,7 +40,11 @@ pub(crate) async fn bad_input(world: &mut World) -> Result<()> {
             5,
             &["cannot connect to ClickHouse", "127.0.0.1:1"],
         ),
-        case(&["migrate", "--set", "clickhouse.url=nonsense"], 2, &["clickhouse.url", "nonsense", "http://host:8123"]),
+        case(
+            &["migrate", "--set", "clickhouse.url=nonsense"],
+            2,
+            &["clickhouse.url", "nonsense", "http://host:8123"],
+        ),
         case(
             &["connector", "apply", "--set", "connect.url=http://127.0.0.1:1"],
             5,

@@ -21,6 +21,7 @@ mod schema;
 mod sink;
 mod sql;
 mod template;
+mod window;
 
 pub use client::{Client, ClientOptions};
 pub use error::ClickHouseError;
@@ -30,3 +31,4 @@ pub use row_binary::RowBinaryBlock;
 pub use schema::{TableInfo, check_grant, grants};
 pub use sink::TableSink;
 pub use template::TemplateError;
+pub use window::{ReplayHorizon, ShortWindow};

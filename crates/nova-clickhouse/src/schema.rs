@@ -28,6 +28,8 @@ pub struct TableInfo {
     /// How many of the last blocks a repeat is recognised among; 0 means that repeats are not recognised. For a
     /// replicated table its `replicated_deduplication_window`, otherwise `non_replicated_deduplication_window`.
     pub deduplication_window: u64,
+    /// Whether the server knows the setting `deduplicate_insert`, which decides over `insert_deduplicate`.
+    pub(crate) has_deduplicate_insert: bool,
     types: BTreeMap<String, String>,
 }
 
@@ -63,10 +65,20 @@ impl TableInfo {
             Some(window) => window,
             None => default_of(client, setting).await?,
         };
+        let sql = "SELECT count() FROM system.settings WHERE name = 'deduplicate_insert'";
+        let has_deduplicate_insert = client.query_text(sql, &[]).await?.trim() != "0";
         let types = columns.iter().map(|column| (column.name.clone(), column.type_text.clone())).collect();
         let TableRow { engine, partition_key, sorting_key, .. } = facts;
         let schema = TableSchema { name: table.to_owned(), columns: writable(table, columns)? };
-        Ok(Self { schema, engine, partition_key, sorting_key, deduplication_window, types })
+        Ok(Self {
+            schema,
+            engine,
+            partition_key,
+            sorting_key,
+            deduplication_window,
+            has_deduplicate_insert,
+            types,
+        })
     }
 
     /// The server's own spelling of a column's type, `LowCardinality` and time zone included.
@@ -131,7 +143,7 @@ fn writable(table: &str, rows: Vec<ColumnRow>) -> Result<Vec<Column>, ClickHouse
     Ok(columns)
 }
 
-fn window_setting(engine: &str) -> &'static str {
+pub(crate) fn window_setting(engine: &str) -> &'static str {
     if engine.starts_with("Replicated") || engine.starts_with("Shared") {
         "replicated_deduplication_window"
     } else {

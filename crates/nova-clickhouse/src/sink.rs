@@ -21,6 +21,7 @@ pub struct TableSink {
     table: String,
     statement: String,
     layout: Arc<BlockLayout>,
+    has_deduplicate_insert: bool,
 }
 
 impl TableSink {
@@ -57,7 +58,8 @@ impl TableSink {
             names.join(", ")
         );
         let layout = Arc::new(BlockLayout::new(name.clone(), block_columns));
-        Ok(Self { client, table: name.clone(), statement, layout })
+        let has_deduplicate_insert = table.has_deduplicate_insert;
+        Ok(Self { client, table: name.clone(), statement, layout, has_deduplicate_insert })
     }
 }
 
@@ -82,7 +84,7 @@ impl Sink for TableSink {
             return Err(PipelineError::new(ErrorKind::Misconfigured, message));
         }
         let rows = block.rows().to_string();
-        let settings = [
+        let mut settings = vec![
             ("async_insert", "0"),
             ("insert_deduplicate", "1"),
             ("insert_deduplication_token", token),
@@ -103,6 +105,10 @@ impl Sink for TableSink {
             ("input_format_with_types_use_header", "1"),
             ("input_format_skip_unknown_fields", "0"),
         ];
+        if self.has_deduplicate_insert {
+            // Newer servers let this one decide over `insert_deduplicate`; older ones refuse what they do not know.
+            settings.push(("deduplicate_insert", "enable"));
+        }
         self.client.insert(&self.statement, &settings, block.body()).await.map_err(|error| {
             PipelineError::new(error.kind(), format!("insert of {rows} rows into `{}`: {error}", self.table))
         })

@@ -35,7 +35,8 @@ pub(crate) async fn reread(
     visit: &mut (dyn FnMut(&dyn SourceMessage) -> Result<(), PipelineError> + Send),
 ) -> Result<(), PipelineError> {
     let mut config = reader_config(connection, "nova.reread")?;
-    config.set("enable.partition.eof", "true");
+    // A full queue is looked at again after this time; the default, 1 s, starves a fast reader.
+    config.set("enable.partition.eof", "true").set("fetch.queue.backoff.ms", "20");
     let reading = Reading {
         doing: format!("reading {topic} again"),
         topic: topic.to_owned(),

@@ -46,6 +46,10 @@ impl<K: Sink, L: DeadLetters> Delivery<K, L> {
                 Err(error) if error.kind.policy() == Policy::Retry => {
                     self.metrics.error(error.kind);
                     warn!(stream = self.stream, kind = %error.kind, "insert: {error}; asking the table what it has");
+                    #[cfg(feature = "mutants")]
+                    if crate::mutants::Mutant::LineageNotAsked.is_chosen() {
+                        return self.retried("insert", || self.sink.insert(&batch.block, &token)).await;
+                    }
                     self.complete(&batch.block, &batch.ranges).await?;
                 }
                 Err(error) => return Err(error),
@@ -62,6 +66,10 @@ impl<K: Sink, L: DeadLetters> Delivery<K, L> {
     }
 
     fn token(&self, ranges: &Ranges) -> String {
+        #[cfg(feature = "mutants")]
+        if let Some(token) = crate::mutants::random_token() {
+            return token;
+        }
         ranges.token(&self.topic, self.sink.table())
     }
 
@@ -114,6 +122,10 @@ impl<K: Sink, L: DeadLetters> Delivery<K, L> {
             let message = format!("{place}: {}; there is no dead-letter topic to put it aside", first.reason);
             return Err(PipelineError::new(ErrorKind::Unsupported, message).at(first.path.clone()));
         };
+        #[cfg(feature = "mutants")]
+        if crate::mutants::only_enqueued(dead_letters, &batch.letters).await {
+            return Ok(());
+        }
         self.retried("dead letters", || dead_letters.write(&batch.letters)).await?;
         for letter in &batch.letters {
             warn!(

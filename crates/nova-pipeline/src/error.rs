@@ -109,11 +109,11 @@ impl ErrorKind {
             Self::Rejected => {
                 "The server's message names the value; correct the stream or the table, then start again."
             }
-            Self::AccessDenied => "Check user, password and grants of the connection that the message names (`nova config show` tells where they were set).",
-            Self::Misconfigured => "Correct what the message names; `nova doctor` tells when it is right.",
-            Self::OffsetGap => {
-                "Decide where to go on from; Nova does not skip what the message names."
+            Self::AccessDenied => {
+                "Check user, password and grants of the connection that the message names (`nova config show` tells where they were set)."
             }
+            Self::Misconfigured => "Correct what the message names; `nova doctor` tells when it is right.",
+            Self::OffsetGap => "Decide where to go on from; Nova does not skip what the message names.",
             Self::Unknown => "This failure is not classified: keep the log and report it.",
         }
     }

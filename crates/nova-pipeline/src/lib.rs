@@ -9,6 +9,8 @@ mod deliver;
 mod error;
 mod ledger;
 pub mod metrics;
+#[cfg(feature = "mutants")]
+mod mutants;
 mod options;
 mod run;
 mod sink;
@@ -18,6 +20,8 @@ mod transform;
 
 #[cfg(test)]
 mod fakes;
+#[cfg(test)]
+mod model;
 #[cfg(test)]
 mod tests;
 

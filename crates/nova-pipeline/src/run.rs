@@ -22,6 +22,10 @@ use crate::{
     Recovery, Sink, Source, SourceEvent,
 };
 
+/// An intent older than this when its insert begins belongs to a worker that was held up: others may have settled the
+/// batch by now, and more inserts may have followed than the table remembers tokens.
+const STALE_INTENT: Duration = Duration::from_secs(10);
+
 /// How often the loop looks around while nothing happens.
 const TICK: Duration = Duration::from_millis(500);
 
@@ -148,8 +152,15 @@ impl<S: Source, K: Sink, L: DeadLetters> Run<S, K, L> {
         let (source, delivery) = (Arc::clone(&self.source), Arc::clone(&self.delivery));
         self.close_at = None;
         self.in_flight = Some(Box::pin(async move {
+            let announced = Instant::now();
             delivery.retried("intent", || source.commit(&commits)).await?;
-            delivery.write(&batch).await?;
+            #[cfg(feature = "mutants")]
+            crate::mutants::commit_before_insert(&*source, intended.ranges()).await?;
+            if announced.elapsed() > STALE_INTENT {
+                delivery.settle(&batch, &batch.ranges).await?;
+            } else {
+                delivery.write(&batch).await?;
+            }
             Ok(intended.durable())
         }));
         Ok(())
@@ -201,6 +212,8 @@ impl<S: Source, K: Sink, L: DeadLetters> Run<S, K, L> {
     async fn assigned(&mut self, partitions: &[i32]) -> Result<(), PipelineError> {
         let delivery = Arc::clone(&self.delivery);
         let committed = delivery.retried("committed offsets", || self.source.committed()).await?;
+        #[cfg(feature = "mutants")]
+        let committed = crate::mutants::without_boundaries(committed);
         let watermarks = delivery.retried("watermarks", || self.source.watermarks(partitions)).await?;
         let Recovery { open, starts, commits } = self.ledger.recover(&committed, &watermarks)?;
         for intent in open {
@@ -242,6 +255,10 @@ impl<S: Source, K: Sink, L: DeadLetters> Run<S, K, L> {
     }
 
     async fn revoked(&mut self, partitions: &[i32]) -> Result<(), PipelineError> {
+        #[cfg(feature = "mutants")]
+        if crate::mutants::Mutant::RevokeWithoutDrain.is_chosen() {
+            return self.source.release(partitions).await;
+        }
         let drained = timeout(self.options.drain_timeout, self.flush()).await;
         self.ledger.give_up(partitions);
         self.source.release(partitions).await?;
@@ -252,12 +269,21 @@ impl<S: Source, K: Sink, L: DeadLetters> Run<S, K, L> {
         })
     }
 
-    /// Somebody else owns these already: what is in hand of them is written, but not committed.
+    /// Somebody else may own these already. What is in hand must not outlive the loss: the group can give the same
+    /// partitions back at once, and then it would be announced anew beside the same messages read again.
     async fn lost(&mut self, partitions: &[i32]) -> Result<(), PipelineError> {
         self.ledger.give_up(partitions);
         self.source.release(partitions).await?;
         self.rebalanced("lost", partitions);
-        Ok(())
+        #[cfg(feature = "mutants")]
+        if crate::mutants::Mutant::KeptAfterLoss.is_chosen() {
+            return Ok(());
+        }
+        if self.in_flight.is_none() && self.batch.is_empty() {
+            return Ok(());
+        }
+        let message = "partitions were lost with messages in hand; they are read again by whoever owns them";
+        Err(PipelineError::new(ErrorKind::Fenced, message))
     }
 
     fn rebalanced(&self, what: &str, partitions: &[i32]) {

@@ -15,8 +15,9 @@ const START_DEADLINE: Duration = Duration::from_secs(60);
 /// A running engine with an empty database `it`.
 pub(crate) struct Server {
     process: Child,
+    password: String,
     pub(crate) url: String,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Server {
@@ -29,30 +30,29 @@ impl Server {
         let folder = tempfile::tempdir().unwrap();
         let config_file = folder.path().join("config.xml");
         std::fs::write(&config_file, format!("<clickhouse>{configuration}</clickhouse>")).unwrap();
-        let mut process = Command::new(binary())
-            .arg("--config-file")
-            .arg(config_file)
-            .arg("--library")
-            .arg(library())
-            .arg("--data")
-            .arg(folder.path().join("data"))
-            .args(["--listen", "127.0.0.1:0"])
-            .env("EMBEDDED_CLICKHOUSE_PASSWORD", password)
-            .env("RUST_LOG", "warn")
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let output = process.stdout.take().unwrap();
-        let mut server = Self { process, url: String::new(), _folder: folder };
+        let process = run(&folder, password, "127.0.0.1:0");
+        let mut server = Self { process, password: password.to_owned(), url: String::new(), folder };
+        server.ready().await;
+        server.client_for("default", password).execute("CREATE DATABASE it ENGINE = Atomic").await.unwrap();
+        server
+    }
+
+    /// Starts it again after [`Server::kill`], on its address and data.
+    pub(crate) async fn start_again(&mut self) {
+        let address = self.url.trim_start_matches("http://").trim_end_matches('/').to_owned();
+        self.process = run(&self.folder, &self.password, &address);
+        self.ready().await;
+    }
+
+    async fn ready(&mut self) {
+        let output = self.process.stdout.take().unwrap();
         let line = tokio::task::spawn_blocking(move || {
             let mut line = String::new();
             BufReader::new(output).read_line(&mut line).map(|_| line)
         });
-        server.url =
+        self.url =
             tokio::time::timeout(START_DEADLINE, line).await.unwrap().unwrap().unwrap().trim().to_owned();
-        assert!(!server.url.is_empty(), "embedded-clickhouse ended before it was ready; its reason is above");
-        server.client_for("default", password).execute("CREATE DATABASE it ENGINE = Atomic").await.unwrap();
-        server
+        assert!(!self.url.is_empty(), "embedded-clickhouse ended before it was ready; its reason is above");
     }
 
     /// A client of database `it`.
@@ -98,6 +98,22 @@ pub(crate) async fn sink(client: &Client, table: &str, columns: &[&str]) -> Tabl
 /// One number.
 pub(crate) async fn number(client: &Client, sql: &str) -> i64 {
     client.query_text(sql, &[]).await.unwrap().trim().parse().unwrap()
+}
+
+fn run(folder: &TempDir, password: &str, listen: &str) -> Child {
+    Command::new(binary())
+        .arg("--config-file")
+        .arg(folder.path().join("config.xml"))
+        .arg("--library")
+        .arg(library())
+        .arg("--data")
+        .arg(folder.path().join("data"))
+        .args(["--listen", listen])
+        .env("EMBEDDED_CLICKHOUSE_PASSWORD", password)
+        .env("RUST_LOG", "warn")
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap()
 }
 
 /// Beside this test's own executable, built if it is not there yet.

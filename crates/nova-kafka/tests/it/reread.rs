@@ -246,10 +246,10 @@ async fn a_broker_that_restarts_in_the_middle_costs_time_and_nothing_else() {
     let mut broker = Broker::start().await;
     let mut world = World::on(&broker, 1).await;
     // Little is fetched in advance, so that most is still to be asked for when the broker is gone.
-    for (key, value) in [("queued.min.messages", "1"), ("fetch.message.max.bytes", "1000")] {
+    for (key, value) in [("queued.min.messages", "1"), ("fetch.message.max.bytes", "60000")] {
         world.connection.extra.insert(key.into(), value.into());
     }
-    let count = 4_000;
+    let count = 3_000;
     let producer: FutureProducer =
         ClientConfig::new().set("bootstrap.servers", &world.connection.brokers).create().unwrap();
     let values: Vec<String> = (0..count).map(|number| format!("{number:0>100}")).collect();

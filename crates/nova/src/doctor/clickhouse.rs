@@ -1,6 +1,6 @@
 //! ClickHouse: migrated, tables as the streams want them, repeats recognised, and the user may do its work.
 
-use nova_clickhouse::{Client, MIGRATIONS, Migrator, TableInfo, check_grant};
+use nova_clickhouse::{Client, MIGRATIONS, Migrator, ReplayHorizon, TableInfo, check_grant};
 use nova_pipeline::ErrorKind;
 use nova_streams::{Mapping, Stream, StreamSet};
 use serde::Deserialize;
@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::check::{Check, Group};
 use crate::config::Config;
 use crate::migrate::template_values;
-use crate::run::clickhouse_client;
+use crate::run::{clickhouse_client, replay_horizon};
 
 const GROUP: Group = Group("ClickHouse");
 
@@ -33,7 +33,8 @@ pub(super) async fn checks(config: &Config, streams: &StreamSet) -> Vec<Check> {
     let mut checks = vec![GROUP.ok(name, "logged in"), migrations(&client, config).await];
     let mut tables: Vec<&str> = Vec::new();
     for stream in streams.iter() {
-        checks.extend(table(&client, stream).await);
+        let horizon = replay_horizon(config, streams, &stream.table);
+        checks.extend(table(&client, stream, &horizon).await);
         if !tables.contains(&stream.table.as_str()) {
             tables.push(&stream.table);
         }
@@ -73,7 +74,7 @@ async fn migrations(client: &Client, config: &Config) -> Check {
     }
 }
 
-async fn table(client: &Client, stream: &Stream) -> Vec<Check> {
+async fn table(client: &Client, stream: &Stream, horizon: &ReplayHorizon) -> Vec<Check> {
     let name = format!("stream {} into {}", stream.name, stream.table);
     let info = match TableInfo::read(client, &stream.table).await {
         Ok(info) => info,
@@ -83,17 +84,20 @@ async fn table(client: &Client, stream: &Stream) -> Vec<Check> {
         Ok(mapping) => GROUP.ok(&name, format!("{} columns fit", mapping.columns().len())),
         Err(error) => GROUP.fail(&name, error.to_string(), "Make table and stream agree."),
     };
-    vec![mapping, window(&name, &info)]
+    vec![mapping, window(client, &name, &info, horizon)]
 }
 
-fn window(name: &str, info: &TableInfo) -> Check {
+fn window(client: &Client, name: &str, info: &TableInfo, horizon: &ReplayHorizon) -> Check {
     let name = format!("{name}: de-duplication");
-    match info.deduplication_window {
-        0 => {
-            let cure = "ALTER TABLE … MODIFY SETTING non_replicated_deduplication_window = 10000.";
-            GROUP.fail(name, "off: a repeated insert would double its rows", cure)
+    match horizon.check(client.database(), info) {
+        Ok(()) => GROUP.ok(
+            name,
+            format!("among the last {} parts, {} needed", info.deduplication_window, horizon.needed()),
+        ),
+        Err(short) => {
+            let finding = format!("among the last {} parts, {} needed", short.found, short.needed);
+            GROUP.fail(name, finding, format!("{}.", short.cure))
         }
-        blocks => GROUP.ok(name, format!("among the last {blocks} blocks")),
     }
 }
 

@@ -1,9 +1,9 @@
 //! Wires a declared stream to Kafka and ClickHouse; done anew for each run of its worker.
 
-use nova_clickhouse::{Client, TableInfo, TableSink};
+use nova_clickhouse::{Client, ReplayHorizon, TableInfo, TableSink};
 use nova_kafka::{KafkaConnection, KafkaDeadLetters, KafkaOptions, KafkaSource};
 use nova_pipeline::{Connect, Endpoints, ErrorKind, PipelineError};
-use nova_streams::{Mapping, Stream};
+use nova_streams::{Mapping, Stream, StreamSet};
 
 use crate::config::{ClickHouseConfig, Config, GroupProtocol, KafkaConfig};
 
@@ -13,11 +13,12 @@ pub struct StreamConnect {
     kafka: KafkaOptions,
     dead_letter_topic: String,
     client: Client,
+    horizon: ReplayHorizon,
 }
 
 impl StreamConnect {
-    /// What is needed to connect `stream`.
-    pub fn new(stream: &Stream, config: &Config, client: Client) -> Self {
+    /// What is needed to connect `stream`, one of `streams`.
+    pub fn new(stream: &Stream, streams: &StreamSet, config: &Config, client: Client) -> Self {
         let KafkaConfig { group_protocol, instance_id, session_timeout, fetch_buffer_bytes, .. } =
             &config.kafka;
         let mut kafka =
@@ -34,6 +35,7 @@ impl StreamConnect {
             kafka,
             dead_letter_topic: config.kafka.dead_letter_topic.clone(),
             client,
+            horizon: replay_horizon(config, streams, &stream.table),
         }
     }
 }
@@ -46,6 +48,7 @@ impl Connect for StreamConnect {
     async fn connect(&self) -> Result<Endpoints<KafkaSource, TableSink, KafkaDeadLetters>, PipelineError> {
         let table = TableInfo::read(&self.client, &self.stream.table).await?;
         let mapping = compile(&self.stream, &table)?;
+        self.horizon.check(self.client.database(), &table)?;
         let sink = TableSink::new(self.client.clone(), &table, mapping.columns())?;
         let dead_letters = if self.dead_letter_topic.is_empty() {
             None
@@ -61,6 +64,17 @@ impl Connect for StreamConnect {
 fn compile(stream: &Stream, table: &TableInfo) -> Result<Mapping, PipelineError> {
     Mapping::compile(stream, &table.schema)
         .map_err(|error| PipelineError::new(ErrorKind::SchemaMismatch, error.to_string()))
+}
+
+/// How late an insert into `table` may still arrive. All declared streams count, whichever process runs them.
+pub fn replay_horizon(config: &Config, streams: &StreamSet, table: &str) -> ReplayHorizon {
+    let writers = streams.iter().filter(|stream| stream.table == table).count();
+    ReplayHorizon {
+        streams: u64::try_from(writers).unwrap_or(u64::MAX),
+        linger: config.pipeline.linger,
+        request_timeout: config.clickhouse.request_timeout,
+        session_timeout: config.kafka.session_timeout,
+    }
 }
 
 /// How the brokers are reached.
@@ -82,4 +96,20 @@ pub fn clickhouse_client(config: &ClickHouseConfig) -> Result<Client, PipelineEr
         request_timeout: *request_timeout,
     });
     client.map_err(|error| PipelineError::new(error.kind(), format!("clickhouse.url = `{url}`: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shipped_streams_fit_the_shipped_window_by_default() {
+        let streams =
+            StreamSet::parse("streams.toml", include_str!("../../../../config/streams.toml")).unwrap();
+        for (table, writers) in [("post_engagement_events", 2), ("post_events", 1), ("other", 0)] {
+            let horizon = replay_horizon(&Config::default(), &streams, table);
+            assert_eq!(horizon.streams, writers, "{table}");
+            assert!(horizon.needed() <= 10_000, "{table}: {}", horizon.needed());
+        }
+    }
 }

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use connect::StreamConnect;
-pub use connect::{clickhouse_client, kafka_connection};
+pub use connect::{clickhouse_client, kafka_connection, replay_horizon};
 use watch::Watch;
 
 use crate::admin::AdminServer;
@@ -40,7 +40,7 @@ pub async fn run(args: &RunArgs, config: &Config, streams: &StreamSet) -> Outcom
         telemetry::init_metrics().map_err(|error| Failure::new(Exit::Failure, error.to_string()))?;
     info!(address = %admin.address(), streams = ?names(&chosen), version = env!("CARGO_PKG_VERSION"), "nova runs");
 
-    let workers = stream_workers(args, config, &chosen, &client);
+    let workers = stream_workers(args, config, streams, &chosen, &client);
     let watchers = server_watchers(config, &chosen, client);
     let boards = vec![workers.health(), watchers.health()];
     let (shutdown, force) = (workers.shutdown_token(), workers.force_token());
@@ -88,7 +88,13 @@ fn choose<'s>(args: &RunArgs, streams: &'s StreamSet) -> Result<Vec<&'s Stream>,
         .collect()
 }
 
-fn stream_workers(args: &RunArgs, config: &Config, streams: &[&Stream], client: &Client) -> WorkerManager {
+fn stream_workers(
+    args: &RunArgs,
+    config: &Config,
+    streams: &StreamSet,
+    chosen: &[&Stream],
+    client: &Client,
+) -> WorkerManager {
     let new_group = if args.from_beginning { NewGroup::FromBeginning } else { NewGroup::Refuse };
     let options = config.pipeline_options(new_group);
     let manager = WorkerManager::new(ManagerOptions {
@@ -96,8 +102,8 @@ fn stream_workers(args: &RunArgs, config: &Config, streams: &[&Stream], client: 
         restart: RetryPolicy::default().with_backoff(options.backoff),
         ..ManagerOptions::default()
     });
-    streams.iter().fold(manager, |manager, stream| {
-        let connect = StreamConnect::new(stream, config, client.clone());
+    chosen.iter().fold(manager, |manager, stream| {
+        let connect = StreamConnect::new(stream, streams, config, client.clone());
         let worker = StreamWorker::new(&stream.name, &config.group(&stream.name), options.clone(), connect);
         manager.add(Arc::new(worker))
     })
