@@ -6,10 +6,11 @@ use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 
 use crate::artifacts::ArtifactError;
+use crate::chaos::Fault;
 use crate::interrupt::{Interrupted, unless_interrupted};
 use crate::prerequisites::Missing;
 use crate::up::{self, UpArgs};
-use crate::{check, demo};
+use crate::{chaos, check, demo};
 
 /// Development tasks of Nova CDC on the real servers.
 #[derive(Debug, Parser)]
@@ -23,6 +24,8 @@ pub struct Cli {
 enum Command {
     /// Run the main job: the whole stack, a social application's traffic, and a comparison of both ends
     Demo(DemoArgs),
+    /// Break the servers and Nova while an application writes, and check that every change arrived exactly once
+    Chaos(ChaosArgs),
     /// Run all checks: format, clippy, unit tests, documentation tests, end-to-end tests on the real servers
     Test(TestArgs),
     /// Start the servers alone and leave them running; prints `export` lines
@@ -48,6 +51,32 @@ pub struct DemoArgs {
     pub keep: bool,
 }
 
+/// Arguments of `chaos`.
+#[derive(Debug, Clone, Args)]
+pub struct ChaosArgs {
+    /// Seed of the application's behaviour and of the faults
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// How long the application writes and faults are injected, in seconds
+    #[arg(long, default_value_t = 60)]
+    pub seconds: u64,
+    /// Only these kinds of fault, separated by commas
+    #[arg(long, value_enum, value_delimiter = ',')]
+    pub faults: Vec<Fault>,
+    /// How many runs, with consecutive seeds, each on servers of its own
+    #[arg(long, default_value_t = 1)]
+    pub seeds: u64,
+    /// Transactions per second of the application
+    #[arg(long, default_value_t = 60)]
+    pub rate: u32,
+    /// How the members of a group agree: `classic`, or `consumer` (KIP-848)
+    #[arg(long, default_value = "classic", value_parser = ["classic", "consumer"])]
+    pub group_protocol: String,
+    /// This `nova` instead of the workspace's, to see a defect found
+    #[arg(long, value_name = "PROGRAM")]
+    pub nova: Option<std::path::PathBuf>,
+}
+
 /// Arguments of `test`.
 #[derive(Debug, Clone, Args)]
 pub struct TestArgs {}
@@ -60,6 +89,7 @@ pub async fn run(cli: Cli) -> Result<()> {
     let work = async {
         match cli.command {
             Command::Demo(args) => demo::run(args).await,
+            Command::Chaos(args) => chaos::run(args).await,
             Command::Test(args) => check::run(args).await,
             Command::Up(args) => up::up(args).await,
             Command::Down => up::down().await,
@@ -73,7 +103,7 @@ pub async fn run(cli: Cli) -> Result<()> {
 pub fn exit_code(error: &anyhow::Error) -> u8 {
     if error.downcast_ref::<Interrupted>().is_some() {
         130
-    } else if error.downcast_ref::<demo::Different>().is_some() {
+    } else if error.is::<demo::Different>() || error.is::<chaos::Failed>() {
         3
     } else if error.downcast_ref::<Missing>().is_some() || error.downcast_ref::<ArtifactError>().is_some() {
         5

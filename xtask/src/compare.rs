@@ -12,13 +12,13 @@ use crate::stack::ClickHouseServer;
 use crate::traffic::Table;
 
 /// How a source table is read on both sides: the same text for the same row.
-struct Query {
+pub(crate) struct Query {
     /// A text expression over the PostgreSQL table.
-    postgres: &'static str,
+    pub(crate) postgres: &'static str,
     /// The same over the ClickHouse table.
-    clickhouse: &'static str,
+    pub(crate) clickhouse: &'static str,
     /// The ClickHouse table.
-    table: &'static str,
+    pub(crate) table: &'static str,
 }
 
 /// What one table has on both sides.
@@ -39,7 +39,8 @@ pub struct TableComparison {
 /// How many differing rows are kept to be shown.
 const SAMPLES: usize = 5;
 
-fn query(table: Table) -> Query {
+/// How the rows of `table` are read on both sides.
+pub(crate) fn query(table: Table) -> Query {
     match table {
         Table::Posts => Query {
             postgres: "concat_ws('|', id, floor(extract(epoch from created_at) * 1000)::bigint, author_id, visibility)",

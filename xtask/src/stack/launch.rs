@@ -50,7 +50,7 @@ pub enum Lifetime {
     /// It ends with its owner, however that ends.
     #[default]
     WithOwner,
-    /// It has a session of its own and may be left running by [`ServerProcess::release`].
+    /// It has a session of its own and may be left running by [`ServerProcess::release`](super::ServerProcess::release).
     Detached,
 }
 

@@ -84,7 +84,10 @@ impl RunDir {
 
 impl Drop for RunDir {
     fn drop(&mut self) {
-        if !self.keep {
+        if self.keep {
+            // Without a lock file nobody takes it for abandoned.
+            let _ = fs::remove_file(self.path.join(LOCK));
+        } else {
             let _ = fs::remove_dir_all(&self.path);
         }
     }
@@ -137,10 +140,12 @@ mod tests {
         let (abandoned, dead) = make("nova-stack-abandoned");
         drop(dead);
         let (up, _) = make("nova-up-left");
+        let (kept, lock_of_kept) = make("nova-stack-kept");
+        drop(RunDir { path: kept.clone(), keep: true, _lock: lock_of_kept });
 
         sweep(parent.path());
 
-        assert!(owned.exists() && up.exists());
+        assert!(owned.exists() && up.exists() && kept.exists());
         assert!(!abandoned.exists());
     }
 

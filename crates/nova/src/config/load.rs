@@ -15,8 +15,8 @@ use super::{Config, Secret};
 const DEFAULT_FILE: &str = "nova.toml";
 
 /// Variables of the development tools that share the prefix.
-const NOT_OURS: [&str; 5] =
-    ["NOVA_CACHE_DIR", "NOVA_CONFIG", "NOVA_KAFKA_LIBS", "NOVA_KEEP_LOGS", "NOVA_LIBCHDB"];
+const NOT_OURS: [&str; 6] =
+    ["NOVA_CACHE_DIR", "NOVA_CONFIG", "NOVA_KAFKA_LIBS", "NOVA_KEEP_LOGS", "NOVA_LIBCHDB", "NOVA_MUTANT"];
 
 /// A configuration that cannot be used, with what to do about it.
 #[derive(Debug, Error)]

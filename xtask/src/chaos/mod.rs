@@ -1,0 +1,148 @@
+//! `cargo xtask chaos`: an application writes, a seeded nemesis breaks servers and Nova, an oracle that asks only the
+//! servers says whether each committed change arrived exactly once.
+//!
+//! Invariant: a verdict "ok" was found by checks that, at the end of the same run, also found a row corrupted on
+//! purpose.
+
+mod checks;
+mod corrupt;
+mod drain;
+mod evidence;
+mod faults;
+mod fleet;
+mod ledger;
+mod messages;
+mod nemesis;
+mod offsets;
+mod report;
+mod sampler;
+mod site;
+mod timeline;
+mod traffic;
+
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use clap::ValueEnum;
+use tokio_util::sync::CancellationToken;
+
+pub use faults::Fault;
+
+use crate::cli::ChaosArgs;
+use crate::compare::compare_all;
+use crate::prerequisites::{self, Need};
+use crate::say;
+use crate::traffic::{TrafficCounters, TrafficOptions};
+use checks::{Check, accounting, aggregates, durable, once, order};
+use evidence::Evidence;
+use nemesis::Nemesis;
+use report::{Outcome, summary};
+use site::Site;
+
+const WRITERS: usize = 6;
+/// Few, so that the same rows are changed again and again.
+const USERS: usize = 100;
+
+/// A promise was broken. Exit code 3.
+#[derive(Debug, thiserror::Error)]
+#[error("{0} of {1} runs broke a promise; run one again with --seed")]
+pub struct Failed(usize, usize);
+
+/// Runs all seeds.
+///
+/// # Errors
+/// [`Failed`] when a check failed; whatever keeps a run from its end.
+#[expect(clippy::print_stdout, reason = "the report is the command's data")]
+pub async fn run(args: ChaosArgs) -> Result<()> {
+    prerequisites::ensure(&Need::ALL).await?;
+    let mut outcomes = Vec::new();
+    for seed in (args.seed..).take(usize::try_from(args.seeds)?) {
+        let outcome = run_seed(&args, seed).await;
+        println!("{outcome}");
+        outcomes.push(outcome);
+    }
+    if outcomes.len() > 1 {
+        println!("{}", summary(&outcomes));
+    }
+    match outcomes.iter().filter(|outcome| !outcome.holds()).count() {
+        0 => Ok(()),
+        failed => Err(Failed(failed, outcomes.len()).into()),
+    }
+}
+
+/// One run on servers of its own. What keeps it from its end is a finding too, and no reason to leave out the others.
+async fn run_seed(args: &ChaosArgs, seed: u64) -> Outcome {
+    let begun = Instant::now();
+    say(&format!("seed {seed}: starting the servers and Nova"));
+    let mut outcome = match Site::start(args).await {
+        Ok(mut site) => {
+            let done = perform(args, seed, &site).await;
+            let mut outcome = done.unwrap_or_else(|error| Outcome::unfinished(seed, &error));
+            outcome.timeline = site.timeline.entries();
+            let folder = (!outcome.holds()).then(|| site.keep_logs());
+            stop(site).await;
+            outcome.kept = folder;
+            outcome
+        }
+        Err(error) => Outcome::unfinished(seed, &error),
+    };
+    outcome.took = begun.elapsed();
+    outcome
+}
+
+/// Stops everything off the async threads.
+async fn stop(site: Site) {
+    let _ = tokio::task::spawn_blocking(move || drop(site)).await;
+}
+
+async fn perform(args: &ChaosArgs, seed: u64, site: &Site) -> Result<Outcome> {
+    let (stop, lasts) = (CancellationToken::new(), Duration::from_secs(args.seconds));
+    say(&format!("seed {seed}: faults for {} s", args.seconds));
+    let work = async {
+        let done = disturb(args, seed, site, lasts).await;
+        stop.cancel();
+        done
+    };
+    let (done, samples) = tokio::join!(work, sampler::watch(site, &stop));
+    let ((interruptions, faults), records, orderly) = done?;
+
+    let evidence = Evidence::gather(site, records, samples).await?;
+    let (postgres, clickhouse) = (&site.installation.postgres, site.clickhouse.read().await);
+    let mut checks = vec![
+        orderly,
+        checks::state(&compare_all(postgres, &clickhouse).await?),
+        once::check(&evidence),
+        order::check(&evidence),
+        durable::check(&evidence),
+        accounting::check(&evidence),
+        aggregates::check(&clickhouse).await?,
+    ];
+    // Among other differences one more would prove nothing.
+    if checks.iter().all(Check::holds) {
+        checks.push(corrupt::check(seed, &evidence, postgres, &clickhouse).await?);
+    }
+    Ok(Outcome {
+        seed,
+        faults,
+        changes: evidence.changes.len(),
+        event_rows: evidence.rows.values().map(Vec::len).sum(),
+        interruptions,
+        checks,
+        ..Outcome::default()
+    })
+}
+
+type Disturbed = ((u64, u64), Vec<messages::Record>, Check);
+
+/// Traffic and faults side by side, then the drain.
+async fn disturb(args: &ChaosArgs, seed: u64, site: &Site, lasts: Duration) -> Result<Disturbed> {
+    let options =
+        TrafficOptions { seed, writers: WRITERS, rate: f64::from(args.rate), users: USERS, duration: lasts };
+    let kinds = if args.faults.is_empty() { Fault::value_variants() } else { &args.faults };
+    let counters = TrafficCounters::default();
+    let traffic = traffic::keep_writing(&site.installation.postgres, options, &counters);
+    let done = tokio::try_join!(traffic, Nemesis::new(seed, kinds).rage(site, lasts))?;
+    say("everything is healed; waiting until all has arrived");
+    let (records, orderly) = drain::drain(site).await?;
+    Ok((done, records, orderly))
+}

@@ -1,0 +1,112 @@
+//! What consumer groups have committed, asked from Kafka itself.
+//!
+//! Invariant: asking changes nothing: one OffsetFetch (version 2, all topics of the group), no membership. Spoken by
+//! hand, because this crate links no Kafka client.
+
+use anyhow::{Context, Result, ensure};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// An answer beyond this is none of ours.
+const MOST_BYTES: usize = 1 << 20;
+
+/// A group's committed offset in one partition.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Committed {
+    pub(super) topic: String,
+    pub(super) partition: i32,
+    pub(super) offset: i64,
+}
+
+/// Everything that `group` has committed, by partition.
+///
+/// Request: int32 size, int16 key 9, int16 version 2, int32 correlation, nullable client id, group, all topics (-1).
+/// Response: int32 size, int32 correlation, topics with partitions (int32 index, int64 offset, metadata, int16 error),
+/// int16 error (<https://kafka.apache.org/protocol#The_Messages_OffsetFetch>).
+///
+/// # Errors
+/// A broker that is away or refuses.
+pub(super) async fn committed(broker: &str, group: &str) -> Result<Vec<Committed>> {
+    let mut request = vec![0, 9, 0, 2, 0, 0, 0, 1, 0xff, 0xff];
+    request.extend(i16::try_from(group.len())?.to_be_bytes());
+    request.extend(group.as_bytes());
+    request.extend((-1_i32).to_be_bytes());
+    let mut stream = TcpStream::connect(broker).await?;
+    stream.write_i32(i32::try_from(request.len())?).await?;
+    stream.write_all(&request).await?;
+    let size = usize::try_from(stream.read_i32().await?).context("a negative size")?;
+    ensure!(size <= MOST_BYTES, "an answer of {size} bytes");
+    let mut answer = vec![0; size];
+    stream.read_exact(&mut answer).await?;
+    parse(&answer)
+}
+
+fn parse(answer: &[u8]) -> Result<Vec<Committed>> {
+    let mut rest = Rest(answer);
+    ensure!(rest.i32()? == 1, "an answer to another request");
+    let mut found = Vec::new();
+    for _ in 0..rest.i32()? {
+        let topic = rest.text()?;
+        for _ in 0..rest.i32()? {
+            let (partition, offset) = (rest.i32()?, rest.i64()?);
+            rest.text()?;
+            let error = rest.i16()?;
+            ensure!(error == 0, "{topic}[{partition}]: Kafka's error {error}");
+            if offset >= 0 {
+                found.push(Committed { topic: topic.clone(), partition, offset });
+            }
+        }
+    }
+    let error = rest.i16()?;
+    ensure!(error == 0, "Kafka's error {error}");
+    found.sort();
+    Ok(found)
+}
+
+struct Rest<'a>(&'a [u8]);
+
+impl<'a> Rest<'a> {
+    fn take<const N: usize>(&mut self) -> Result<[u8; N]> {
+        let (bytes, rest) = self.0.split_first_chunk::<N>().context("Kafka's answer ends early")?;
+        self.0 = rest;
+        Ok(*bytes)
+    }
+
+    fn i16(&mut self) -> Result<i16> {
+        Ok(i16::from_be_bytes(self.take()?))
+    }
+
+    fn i32(&mut self) -> Result<i32> {
+        Ok(i32::from_be_bytes(self.take()?))
+    }
+
+    fn i64(&mut self) -> Result<i64> {
+        Ok(i64::from_be_bytes(self.take()?))
+    }
+
+    /// A nullable string; empty for null.
+    fn text(&mut self) -> Result<String> {
+        let length = usize::try_from(self.i16()?).unwrap_or_default();
+        let (bytes, rest): (&'a [u8], &'a [u8]) =
+            self.0.split_at_checked(length).context("Kafka's answer ends early")?;
+        self.0 = rest;
+        Ok(String::from_utf8_lossy(bytes).into_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_an_answer_and_refuses_a_cut_one() {
+        let mut answer = vec![0, 0, 0, 1, 0, 0, 0, 1, 0, 1, b't', 0, 0, 0, 2];
+        answer.extend([0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 9, 0, 2, b'm', b'm', 0, 0]);
+        answer.extend([0, 0, 0, 4, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0]);
+        answer.extend([0, 0]);
+        let found = Committed { topic: "t".to_owned(), partition: 3, offset: 9 };
+        assert_eq!(parse(&answer).unwrap(), [found]);
+        answer.pop();
+        assert!(parse(&answer).unwrap_err().to_string().contains("ends early"));
+    }
+}
