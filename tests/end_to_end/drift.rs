@@ -27,6 +27,9 @@ pub(crate) const RUN: [&str; 5] =
 pub(crate) async fn drift(world: &mut World) -> Result<()> {
     world.traffic(2, 100.0).await?;
     query(world, "CREATE TABLE nova.drift_follows AS nova.user_follow_events").await?;
+    // Four streams into one table need a longer memory for tokens than the shipped tables have.
+    query(world, "ALTER TABLE nova.drift_follows MODIFY SETTING non_replicated_deduplication_window = 20000")
+        .await?;
     let file = world.stack.run_dir.subdir("streams")?.join("drift.toml");
     let good = stream("good", "cdc.follows", "public.follows", "drift_follows", "");
     let lacking = stream("lacking", "cdc.follows", "public.follows", "drift_follows", "");

@@ -29,15 +29,17 @@ pub(crate) async fn rebalance(world: &mut World) -> Result<()> {
     let world = &*world;
     let join_and_leave = async {
         load.goes_on_for(200).await?;
-        let second = world.installation.run_worker("cdc-second", &["cdc"]).await?;
         let share = async |admin: &str| metric(admin, "nova_assigned_partitions", &[]).await;
-        let (first, other) = until("both members own partitions", s(30), async || {
+        let total = share(&world.worker().admin).await?;
+        let second = world.installation.run_worker("cdc-second", &["cdc"]).await?;
+        // On their way from one to the other, partitions are nobody's.
+        until("both members own all partitions together", s(30), async || {
             let (first, other) = (share(&world.worker().admin).await?, share(&second.admin).await?);
             ensure!(first > 0.0 && other > 0.0, "{first} and {other}");
-            Ok((first, other))
+            ensure!((first + other - total).abs() < 0.5, "{first} and {other} of {total} partitions");
+            Ok(())
         })
         .await?;
-        let total = first + other;
         load.goes_on_for(200).await?;
         let code = ended(&second.process, Signal::SIGTERM).await?;
         ensure!(code == Some(0), "the second member: exit code {code:?} after SIGTERM");
