@@ -176,8 +176,8 @@ impl Source for FakeSource {
 }
 
 /// Keeps the identity of each row instead of bytes.
-#[derive(Debug, Default)]
-pub(crate) struct FakeBlock(Vec<RowId>);
+#[derive(Debug, Clone, Default)]
+pub(crate) struct FakeBlock(pub(crate) Vec<RowId>);
 
 impl Block for FakeBlock {
     fn push(&mut self, partition: i32, offset: i64, rows: &[Row<'_>]) -> Result<(), PipelineError> {

@@ -1,10 +1,9 @@
 //! The table's client: a [`Sink`] whose requests go on at the server when the client is gone.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use nova_streams::Row;
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 
@@ -12,31 +11,8 @@ use super::fault::Break;
 use super::table::Session;
 use super::topic::month;
 use super::world::{Client, LATENCY, PATIENCE, World};
-use crate::{Block, ErrorKind, PipelineError, Ranges, RowId, Sink};
-
-/// The identities of a batch's rows.
-#[derive(Debug, Clone, Default)]
-pub(super) struct ModelBlock(Vec<RowId>);
-
-impl Block for ModelBlock {
-    fn push(&mut self, partition: i32, offset: i64, rows: &[Row<'_>]) -> Result<(), PipelineError> {
-        let ordinals = (0u8..).zip(rows);
-        self.0.extend(ordinals.map(|(ordinal, _)| RowId { partition, offset, ordinal }));
-        Ok(())
-    }
-
-    fn without(&self, present: &BTreeSet<RowId>) -> Self {
-        Self(self.0.iter().filter(|row| !present.contains(row)).copied().collect())
-    }
-
-    fn rows(&self) -> usize {
-        self.0.len()
-    }
-
-    fn bytes(&self) -> usize {
-        self.0.len()
-    }
-}
+use crate::fakes::FakeBlock;
+use crate::{ErrorKind, PipelineError, Ranges, RowId, Sink};
 
 pub(super) struct ModelSink {
     world: Arc<World>,
@@ -46,7 +22,7 @@ pub(super) struct ModelSink {
 
 /// An insert on its way.
 struct Request {
-    block: ModelBlock,
+    block: FakeBlock,
     token: String,
     slow: Duration,
     broken: Option<Break>,
@@ -60,17 +36,17 @@ impl ModelSink {
 }
 
 impl Sink for ModelSink {
-    type Block = ModelBlock;
+    type Block = FakeBlock;
 
     fn table(&self) -> &str {
         "post_engagement_events"
     }
 
-    fn block(&self) -> ModelBlock {
-        ModelBlock::default()
+    fn block(&self) -> FakeBlock {
+        FakeBlock::default()
     }
 
-    async fn insert(&self, block: &ModelBlock, token: &str) -> Result<(), PipelineError> {
+    async fn insert(&self, block: &FakeBlock, token: &str) -> Result<(), PipelineError> {
         let meets = self.world.effect(self.client, "insert").await;
         meets.refused()?;
         let request =
