@@ -85,6 +85,20 @@ fn the_tools_that_install_a_compiler_do_not_need_one_for_librdkafka() {
     }
 }
 
+#[test]
+fn a_nova_for_production_has_no_fail_points() {
+    let metadata = metadata();
+    let nova = metadata.packages.iter().find(|package| package.name.as_str() == "nova").unwrap();
+    let built = built_with(&metadata, &nova.id);
+    let names: BTreeSet<&str> = metadata
+        .packages
+        .iter()
+        .filter(|package| built.contains(&package.id))
+        .map(|package| package.name.as_str())
+        .collect();
+    assert!(names.contains("nova-pipeline") && !names.contains("fail"), "nova links {names:?}");
+}
+
 /// The packages that are compiled before this one, for itself and its build scripts.
 fn built_with<'m>(metadata: &'m Metadata, of: &'m PackageId) -> BTreeSet<&'m PackageId> {
     let nodes = &metadata.resolve.as_ref().unwrap().nodes;

@@ -7,7 +7,8 @@ use xtask::installation::{DATABASE, clickhouse_rows};
 use crate::wait::{s, until};
 use crate::world::World;
 
-const TABLES: [&str; 3] = ["post_events", "user_follow_events", "post_engagement_events"];
+/// The event tables.
+pub(crate) const TABLES: [&str; 3] = ["post_events", "user_follow_events", "post_engagement_events"];
 
 /// Waits until both ends are equal, then checks that they became so in the right way.
 pub(crate) async fn equal(world: &World) -> Result<Vec<TableComparison>> {
@@ -41,7 +42,8 @@ async fn each_message_once(world: &World, table: &str) -> Result<()> {
     Ok(())
 }
 
-async fn each_key_there_or_not(world: &World, table: &str) -> Result<()> {
+/// The state of each key is a row or none.
+pub(crate) async fn each_key_there_or_not(world: &World, table: &str) -> Result<()> {
     let sql = format!(
         "SELECT topic, source_key, sum(sign) AS state FROM {DATABASE}.{table} \
          GROUP BY topic, source_key HAVING state NOT IN (0, 1) LIMIT 5"

@@ -11,13 +11,17 @@ mod bad_input;
 mod checks;
 mod commands;
 mod connector;
+mod disk_full;
 mod doctor;
 mod drift;
 mod engagement;
 mod faults;
+mod letters;
 mod main_job;
+mod offsets;
 mod outages;
 mod poison;
+mod recovery;
 mod stage;
 mod topics;
 mod truncate;
@@ -46,12 +50,18 @@ fn trials(stage: &Arc<Stage>) -> Vec<Trial> {
         stage.trial("poison", poison::poison),
         stage.trial("drift", drift::drift),
         stage.trial("truncate", truncate::truncate),
+        stage.trial("offsets_expired", offsets::offsets_expired),
+        stage.trial("offsets_topic_made_again", offsets::offsets_topic_made_again),
         stage.trial("sigterm_under_load", faults::sigterm_under_load),
         stage.trial("rebalance", faults::rebalance),
         stage.trial("clickhouse_down", outages::clickhouse_down),
         stage.trial("kafka_restart", outages::kafka_restart),
         stage.trial("connect_restart", outages::connect_restart),
         stage.trial("postgres_restart", outages::postgres_restart),
+        stage.trial("failed_task", recovery::failed_task),
+        stage.trial("dead_letters_gone", letters::dead_letters_gone),
+        stage.trial("disk_full", disk_full::disk_full),
+        stage.trial_that_spoils("lost_slot", recovery::lost_slot),
     ]
 }
 

@@ -48,6 +48,19 @@ impl Stage {
         Trial::test(name, move || stage.perform(scenario))
     }
 
+    /// The same for a scenario that leaves both ends different for good: the next one gets a world of its own.
+    pub(crate) fn trial_that_spoils<S>(self: &Arc<Self>, name: &str, scenario: S) -> Trial
+    where
+        S: AsyncFnOnce(&mut World) -> Result<()> + Send + 'static,
+    {
+        let stage = Arc::clone(self);
+        Trial::test(name, move || {
+            stage.perform(scenario)?;
+            stage.clear();
+            Ok(())
+        })
+    }
+
     /// Ends the scenario at work; those after it fail at once.
     pub(crate) fn interrupt(&self) {
         self.interrupt.cancel();

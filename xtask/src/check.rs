@@ -10,7 +10,8 @@ use anyhow::{Context, Result, bail};
 use tokio::process::Command;
 
 use crate::artifacts::Cache;
-use crate::cli::TestArgs;
+use crate::chaos;
+use crate::cli::{ChaosArgs, TestArgs};
 use crate::prerequisites::{self, Need};
 use crate::{say, workspace};
 
@@ -53,6 +54,9 @@ const TESTS: [Check; 2] = [
     },
 ];
 
+const SMOKE_SEED: u64 = 3;
+const SMOKE_SECONDS: u64 = 60;
+
 /// Runs all checks; the first that fails ends the run.
 ///
 /// # Errors
@@ -69,7 +73,18 @@ pub async fn run(_args: TestArgs) -> Result<()> {
     for check in &TESTS {
         check.run().await?;
     }
+    chaos_smoke().await?;
     say(&format!("all checks passed after {}", minutes(begun)));
+    Ok(())
+}
+
+/// A minute of every fault on the real servers.
+async fn chaos_smoke() -> Result<()> {
+    let begun = Instant::now();
+    say(&format!("chaos smoke: cargo xtask chaos --seed {SMOKE_SEED} --seconds {SMOKE_SECONDS}"));
+    let args = ChaosArgs { seed: SMOKE_SEED, seconds: SMOKE_SECONDS, ..ChaosArgs::default() };
+    chaos::run(args).await.context("chaos smoke")?;
+    say(&format!("chaos smoke: passed after {}", minutes(begun)));
     Ok(())
 }
 

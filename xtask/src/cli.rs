@@ -6,6 +6,7 @@ use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 
 use crate::artifacts::ArtifactError;
+use crate::bench::{self, BenchContestant};
 use crate::chaos::Fault;
 use crate::interrupt::{Interrupted, unless_interrupted};
 use crate::prerequisites::Missing;
@@ -26,6 +27,8 @@ enum Command {
     Demo(DemoArgs),
     /// Break the servers and Nova while an application writes, and check that every change arrived exactly once
     Chaos(ChaosArgs),
+    /// Measure Nova beside ClickHouse's own Kafka engine and librdkafka alone
+    Bench(BenchArgs),
     /// Run all checks: format, clippy, unit tests, documentation tests, end-to-end tests on the real servers
     Test(TestArgs),
     /// Start the servers alone and leave them running; prints `export` lines
@@ -51,14 +54,19 @@ pub struct DemoArgs {
     pub keep: bool,
 }
 
+const SEED: u64 = 1;
+const SECONDS: u64 = 60;
+const RATE: u32 = 60;
+const CLASSIC: &str = "classic";
+
 /// Arguments of `chaos`.
 #[derive(Debug, Clone, Args)]
 pub struct ChaosArgs {
     /// Seed of the application's behaviour and of the faults
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = SEED)]
     pub seed: u64,
     /// How long the application writes and faults are injected, in seconds
-    #[arg(long, default_value_t = 60)]
+    #[arg(long, default_value_t = SECONDS)]
     pub seconds: u64,
     /// Only these kinds of fault, separated by commas
     #[arg(long, value_enum, value_delimiter = ',')]
@@ -67,14 +75,59 @@ pub struct ChaosArgs {
     #[arg(long, default_value_t = 1)]
     pub seeds: u64,
     /// Transactions per second of the application
-    #[arg(long, default_value_t = 60)]
+    #[arg(long, default_value_t = RATE)]
     pub rate: u32,
     /// How the members of a group agree: `classic`, or `consumer` (KIP-848)
-    #[arg(long, default_value = "classic", value_parser = ["classic", "consumer"])]
+    #[arg(long, default_value = CLASSIC, value_parser = [CLASSIC, "consumer"])]
     pub group_protocol: String,
+    /// Kafka Connect without exactly-once sources, so that a killed connector emits changes again; every fourth seed
+    /// has it anyway
+    #[arg(long)]
+    pub at_least_once: bool,
     /// This `nova` instead of the workspace's, to see a defect found
     #[arg(long, value_name = "PROGRAM")]
     pub nova: Option<std::path::PathBuf>,
+}
+
+/// Arguments of `bench`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Example:\n  cargo xtask bench --messages 1000000 --rounds 3")]
+pub struct BenchArgs {
+    /// How many changes the topic holds
+    #[arg(long, default_value_t = 3_000_000, value_parser = clap::value_parser!(u64).range(1000..))]
+    pub messages: u64,
+    /// Partitions of the topic
+    #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u16).range(1..))]
+    pub partitions: u16,
+    /// Over how many months the event times are spread; 0: they advance as in life
+    #[arg(long, default_value_t = 0)]
+    pub months: u64,
+    /// How often each contestant drains the topic
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    pub rounds: u32,
+    /// Only these contestants, separated by commas
+    #[arg(long, value_enum, value_delimiter = ',')]
+    pub only: Vec<BenchContestant>,
+    /// Also write all figures to this file, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<std::path::PathBuf>,
+}
+
+impl Default for ChaosArgs {
+    /// Those of a command line without arguments.
+    fn default() -> Self {
+        let (faults, group_protocol) = (Vec::new(), CLASSIC.to_owned());
+        Self {
+            seed: SEED,
+            seconds: SECONDS,
+            faults,
+            seeds: 1,
+            rate: RATE,
+            group_protocol,
+            at_least_once: false,
+            nova: None,
+        }
+    }
 }
 
 /// Arguments of `test`.
@@ -90,6 +143,7 @@ pub async fn run(cli: Cli) -> Result<()> {
         match cli.command {
             Command::Demo(args) => demo::run(args).await,
             Command::Chaos(args) => chaos::run(args).await,
+            Command::Bench(args) => bench::run(args).await,
             Command::Test(args) => check::run(args).await,
             Command::Up(args) => up::up(args).await,
             Command::Down => up::down().await,

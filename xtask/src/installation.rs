@@ -52,7 +52,14 @@ impl Installation {
     /// # Errors
     /// When the build, a migration or a server fails.
     pub async fn prepare(stack: &Stack, lifetime: Lifetime) -> Result<Self> {
-        let nova = workspace::build_binary("nova").await?;
+        Self::prepare_with(workspace::build_binary("nova").await?, stack, lifetime).await
+    }
+
+    /// The same with this program instead.
+    ///
+    /// # Errors
+    /// When a migration or a server fails.
+    pub async fn prepare_with(nova: PathBuf, stack: &Stack, lifetime: Lifetime) -> Result<Self> {
         let postgres = connect_postgres(&stack.postgres()?.admin_url()).await?;
         source_schema(&postgres).await?;
         let dir = stack.run_dir.subdir("nova")?;
@@ -105,13 +112,7 @@ impl Installation {
     /// When it ends, or is not ready in time; with the end of its log.
     pub async fn run_worker(&self, log: &str, args: &[&str]) -> Result<RunningWorker> {
         let worker = self.spawn_worker(log, args)?;
-        wait_ready(&worker.process, READY_WITHIN, async || {
-            let response = reqwest::get(format!("{}/health/ready", worker.admin)).await?;
-            let (status, body) = (response.status(), response.text().await?);
-            ensure!(status.is_success(), "{body}");
-            Ok(())
-        })
-        .await?;
+        worker.wait_ready().await?;
         Ok(worker)
     }
 
@@ -120,6 +121,19 @@ impl Installation {
     /// # Errors
     /// When it cannot be started.
     pub fn spawn_worker(&self, log: &str, args: &[&str]) -> Result<RunningWorker> {
+        self.spawn_worker_with(log, args, Vec::new())
+    }
+
+    /// The same with these variables in its environment.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn spawn_worker_with(
+        &self,
+        log: &str,
+        args: &[&str],
+        envs: Vec<(String, String)>,
+    ) -> Result<RunningWorker> {
         let port = free_port()?;
         let listen = format!("admin.listen=127.0.0.1:{port}");
         let fixed = ["--config", path_text(&self.config)?, "--set", &listen, "run"];
@@ -127,7 +141,7 @@ impl Installation {
             name: "nova run",
             program: self.nova.clone(),
             args: fixed.iter().chain(args).map(|arg| (*arg).to_owned()).collect(),
-            envs: Vec::new(),
+            envs,
             account: None,
             dir: self.dir.clone(),
             log: self.dir.join(format!("{log}.log")),
@@ -135,6 +149,22 @@ impl Installation {
             lifetime: self.lifetime,
         })?;
         Ok(RunningWorker { process, admin: format!("http://127.0.0.1:{port}") })
+    }
+}
+
+impl RunningWorker {
+    /// Waits until it says that it is ready.
+    ///
+    /// # Errors
+    /// When it ends, or is not ready in time; with the end of its log.
+    pub async fn wait_ready(&self) -> Result<()> {
+        wait_ready(&self.process, READY_WITHIN, async || {
+            let response = reqwest::get(format!("{}/health/ready", self.admin)).await?;
+            let (status, body) = (response.status(), response.text().await?);
+            ensure!(status.is_success(), "{body}");
+            Ok(())
+        })
+        .await
     }
 }
 

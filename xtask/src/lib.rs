@@ -4,6 +4,7 @@
 //! `cargo xtask` compiles on a machine with nothing but Rust and a linker.
 
 pub mod artifacts;
+pub mod bench;
 pub mod chaos;
 pub mod check;
 pub mod cli;

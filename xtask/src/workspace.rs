@@ -32,8 +32,31 @@ pub fn cargo() -> PathBuf {
 /// # Errors
 /// When cargo fails (its own messages go to stderr) or the package has no such binary.
 pub async fn build_binary(package: &str) -> Result<PathBuf> {
+    build_binary_with(package, "").await
+}
+
+/// The same with these features, separated by commas. The executable has the same path as without: whoever needs it
+/// for long takes a copy.
+///
+/// # Errors
+/// As for [`build_binary`].
+pub async fn build_binary_with(package: &str, features: &str) -> Result<PathBuf> {
+    build(package, &["--bin", package, "--features", features], package).await
+}
+
+/// Builds a target of a workspace package for speed and answers the path of its executable; `kind` is cargo's own word,
+/// `--bin` or `--example`.
+///
+/// # Errors
+/// As for [`build_binary`].
+pub async fn build_release(package: &str, kind: &str, name: &str) -> Result<PathBuf> {
+    build(package, &["--release", kind, name], name).await
+}
+
+async fn build(package: &str, target: &[&str], name: &str) -> Result<PathBuf> {
     let output = Command::new(cargo())
-        .args(["build", "--quiet", "--package", package, "--bin", package])
+        .args(["build", "--quiet", "--package", package])
+        .args(target)
         .arg("--message-format=json-render-diagnostics")
         .current_dir(root())
         .stdin(Stdio::null())
@@ -45,7 +68,7 @@ pub async fn build_binary(package: &str) -> Result<PathBuf> {
     if !output.status.success() {
         bail!("cargo build --package {package} failed ({}); its messages are above", output.status);
     }
-    executable_in(&output.stdout, package).with_context(|| {
+    executable_in(&output.stdout, name).with_context(|| {
         format!("cargo built {package} but named no executable; has the package a binary of that name?")
     })
 }

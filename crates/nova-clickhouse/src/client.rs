@@ -22,6 +22,10 @@ use crate::sql::parameter_value;
 /// on a connection that the server is closing would look like a lost reply.
 const POOL_IDLE: Duration = Duration::from_secs(2);
 
+/// The server's default `max_query_size`, in bytes; a longer statement, one with many identities in it, says how long
+/// it is.
+const MAX_QUERY_SIZE: usize = 262_144;
+
 /// How to reach a server.
 #[derive(Debug, Clone)]
 pub struct ClientOptions {
@@ -160,10 +164,16 @@ impl Client {
             .iter()
             .map(|(name, value)| (format!("param_{name}"), parameter_value(value)))
             .collect();
-        self.post()
+        let request = self
+            .post()
             .query(&[("database", self.database.as_str()), ("default_format", format)])
-            .query(&parameters)
-            .body(sql.to_owned())
+            .query(&parameters);
+        let request = if sql.len() < MAX_QUERY_SIZE {
+            request
+        } else {
+            request.query(&[("max_query_size", sql.len() + 1)])
+        };
+        request.body(sql.to_owned())
     }
 
     fn post(&self) -> RequestBuilder {

@@ -7,15 +7,18 @@
 //! Invariant: what a failure means is decided by a number ([`codes`]), never by the words of a message.
 
 mod answer;
+mod block_row;
 mod client;
 #[cfg(test)]
 mod client_tests;
 pub mod codes;
 mod encoder;
 mod error;
+mod history;
 mod lineage;
 mod migrate;
 mod migration;
+mod resolve;
 mod row_binary;
 mod schema;
 mod sink;

@@ -21,11 +21,34 @@ pub(crate) async fn present(
 ) -> Result<Vec<RowId>, ClickHouseError> {
     let Some(sql) = question(table, ranges) else { return Ok(Vec::new()) };
     let text = client.query_text(&sql, &[("topic", topic)]).await?;
-    text.lines().map(|line| row_id(line).ok_or_else(|| unreadable(table, line))).collect()
+    answers(table, &text, row_id)
+}
+
+/// The lines of an answer, each read by `read`.
+///
+/// # Errors
+/// [`ClickHouseError::Schema`] with the table and the line that is not what was asked for.
+pub(crate) fn answers<T>(
+    table: &str,
+    text: &str,
+    read: impl Fn(&str) -> Option<T>,
+) -> Result<Vec<T>, ClickHouseError> {
+    text.lines().map(|line| read(line).ok_or_else(|| unreadable(table, line))).collect()
 }
 
 /// Numbers of our own need no parameters; the topic is one.
 fn question(table: &str, ranges: &Ranges) -> Option<String> {
+    inside(ranges).map(|inside| {
+        format!(
+            "SELECT kafka_partition, kafka_offset, ordinal, event_id FROM {} WHERE topic = {{topic:String}} AND {inside} \
+             SETTINGS select_sequential_consistency = 1",
+            identifier(table)
+        )
+    })
+}
+
+/// The condition that a row's message is in the ranges; none for no ranges.
+pub(crate) fn inside(ranges: &Ranges) -> Option<String> {
     let of_partition = |(partition, range): (i32, &std::ops::Range<i64>)| {
         format!(
             "(kafka_partition = {partition} AND kafka_offset >= {} AND kafka_offset < {})",
@@ -33,14 +56,7 @@ fn question(table: &str, ranges: &Ranges) -> Option<String> {
         )
     };
     let conditions: Vec<String> = ranges.iter().map(of_partition).collect();
-    (!conditions.is_empty()).then(|| {
-        format!(
-            "SELECT kafka_partition, kafka_offset, ordinal FROM {} WHERE topic = {{topic:String}} AND ({}) \
-             SETTINGS select_sequential_consistency = 1",
-            identifier(table),
-            conditions.join(" OR ")
-        )
-    })
+    (!conditions.is_empty()).then(|| format!("({})", conditions.join(" OR ")))
 }
 
 fn row_id(line: &str) -> Option<RowId> {
@@ -48,15 +64,21 @@ fn row_id(line: &str) -> Option<RowId> {
     let partition = fields.next()?.parse().ok()?;
     let offset = fields.next()?.parse().ok()?;
     let ordinal = fields.next()?.parse().ok()?;
-    fields.next().is_none().then_some(RowId { partition, offset, ordinal })
+    let event_id = fields.next()?.parse().ok()?;
+    fields.next().is_none().then_some(RowId { partition, offset, ordinal, event_id })
 }
 
 fn unreadable(table: &str, line: &str) -> ClickHouseError {
-    ClickHouseError::Schema(format!("table `{table}`: `{}` is no lineage of a row", bounded(line, 80)))
+    ClickHouseError::Schema(format!(
+        "table `{table}`: `{}` is no answer to a question about its rows",
+        bounded(line, 80)
+    ))
 }
 
 #[cfg(test)]
 mod tests {
+    use uuid::Uuid;
+
     use super::*;
 
     #[test]
@@ -70,8 +92,10 @@ mod tests {
 
     #[test]
     fn reads_lineage_and_nothing_else() {
-        assert_eq!(row_id("3\t40\t1"), Some(RowId { partition: 3, offset: 40, ordinal: 1 }));
-        for line in ["", "3\t40", "3\t40\t300", "3\t40\t1\t2", "a\tb\tc"] {
+        let event_id = Uuid::from_u128(7);
+        let line = format!("3\t40\t1\t{event_id}");
+        assert_eq!(row_id(&line), Some(RowId { partition: 3, offset: 40, ordinal: 1, event_id }));
+        for line in ["", "3\t40\t1", &line.replace("\t1\t", "\t300\t"), "3\t40\t1\t2", "a\tb\tc\td"] {
             assert_eq!(row_id(line), None, "{line}");
         }
     }

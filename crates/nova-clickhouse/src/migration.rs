@@ -37,6 +37,7 @@ pub const MIGRATIONS: &[Migration] = &[
     migration!(5, "0005_top_posts_1h.sql"),
     migration!(6, "0006_trending_24h.sql"),
     migration!(7, "0007_feed_candidates.sql"),
+    migration!(8, "0008_index_by_lsn.sql"),
 ];
 
 impl Migration {

@@ -4,14 +4,15 @@
 //! type was changed under a running worker is an error that names the column, where plain RowBinary would be read
 //! with the wrong widths and stored.
 //!
-//! Invariant: a block holds whole messages. The rows of a message that does not fit leave no byte behind.
+//! Invariant: a block holds whole messages. The rows of a message that does not fit leave no byte behind. A row's bytes
+//! are those of its declared columns, then those of its lineage columns, in the order of [`LINEAGE_COLUMNS`].
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use nova_pipeline::{Block, ErrorKind, PipelineError, RowId};
-use nova_streams::{Cell, Row};
+use nova_pipeline::{Block, ErrorKind, MessageRows, PipelineError, RowId, Standing};
+use nova_streams::{Cell, LINEAGE_COLUMNS, Row};
 
 use crate::answer::bounded;
 use crate::encoder::{Encoder, Misfit, put_length, put_string};
@@ -30,6 +31,8 @@ pub(crate) struct BlockColumn {
 pub(crate) struct BlockLayout {
     table: String,
     columns: Vec<BlockColumn>,
+    /// How many of the columns the stream declares; lineage follows them.
+    declared: usize,
     header: Vec<u8>,
 }
 
@@ -43,7 +46,23 @@ impl BlockLayout {
         for column in &columns {
             put_string(&mut header, column.type_text.as_bytes());
         }
-        Self { table, columns, header }
+        let declared = columns.len().saturating_sub(LINEAGE_COLUMNS.len());
+        Self { table, columns, declared, header }
+    }
+
+    pub(crate) fn table(&self) -> &str {
+        &self.table
+    }
+
+    /// The declared columns, whose values are a row's state.
+    pub(crate) fn declared(&self) -> &[BlockColumn] {
+        self.columns.split_at(self.declared).0
+    }
+
+    /// Whether the columns end with the lineage: what a block must have before its doubts can be resolved.
+    pub(crate) fn has_lineage(&self) -> bool {
+        let (_, lineage) = self.columns.split_at(self.declared);
+        lineage.iter().map(|column| column.name.as_str()).eq(LINEAGE_COLUMNS)
     }
 }
 
@@ -54,19 +73,44 @@ pub struct RowBinaryBlock {
     /// Shared with a request while one is under way, so that no attempt copies it.
     body: Arc<Vec<u8>>,
     rows: Vec<EncodedRow>,
+    has_doubts: bool,
 }
 
-/// Which row of which message, and where its bytes end in the body.
+/// Which row of which message, what the message says, and where the row's bytes end in the body.
 #[derive(Debug, Clone, Copy)]
 struct EncodedRow {
     id: RowId,
+    standing: Standing,
     end: usize,
 }
 
 impl RowBinaryBlock {
     pub(crate) fn new(layout: Arc<BlockLayout>) -> Self {
         let body = Arc::new(layout.header.clone());
-        Self { layout, body, rows: Vec::new() }
+        Self { layout, body, rows: Vec::new(), has_doubts: false }
+    }
+
+    pub(crate) fn layout(&self) -> &Arc<BlockLayout> {
+        &self.layout
+    }
+
+    /// The rows with their bytes, in the order in which they were pushed.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (RowId, Standing, &[u8])> {
+        let mut start = self.layout.header.len();
+        self.rows.iter().map(move |row| {
+            let bytes = self.body.get(start..row.end).unwrap_or_default();
+            start = row.end;
+            (row.id, row.standing, bytes)
+        })
+    }
+
+    /// Appends a row whose bytes are those of `state` and `lineage`.
+    pub(crate) fn append(&mut self, id: RowId, standing: Standing, state: &[u8], lineage: &[u8]) {
+        let body = Arc::make_mut(&mut self.body);
+        body.extend_from_slice(state);
+        body.extend_from_slice(lineage);
+        self.rows.push(EncodedRow { id, standing, end: body.len() });
+        self.has_doubts |= standing != Standing::New;
     }
 
     /// The body of the insert: the same bytes for every attempt, none of them copied.
@@ -85,14 +129,16 @@ impl AsRef<[u8]> for SharedBody {
 }
 
 impl Block for RowBinaryBlock {
-    fn push(&mut self, partition: i32, offset: i64, rows: &[Row<'_>]) -> Result<(), PipelineError> {
+    fn push(&mut self, message: &MessageRows<'_, '_>) -> Result<(), PipelineError> {
+        let MessageRows { partition, offset, event_id, standing, rows, .. } = *message;
         // Copies only if an abandoned request still holds the buffer; that request's bytes must not change.
         let body = Arc::make_mut(&mut self.body);
         let (length, count) = (body.len(), self.rows.len());
         for (index, row) in rows.iter().enumerate() {
             let encoded = ordinal(index).and_then(|ordinal| {
                 encode_row(&self.layout, row, body)?;
-                Ok(EncodedRow { id: RowId { partition, offset, ordinal }, end: body.len() })
+                let id = RowId { partition, offset, ordinal, event_id };
+                Ok(EncodedRow { id, standing, end: body.len() })
             });
             match encoded {
                 Ok(row) => self.rows.push(row),
@@ -103,19 +149,18 @@ impl Block for RowBinaryBlock {
                 }
             }
         }
+        self.has_doubts |= standing != Standing::New;
         Ok(())
+    }
+
+    fn has_doubts(&self) -> bool {
+        self.has_doubts
     }
 
     fn without(&self, present: &BTreeSet<RowId>) -> Self {
         let mut block = Self::new(Arc::clone(&self.layout));
-        let body = Arc::make_mut(&mut block.body);
-        let mut start = self.layout.header.len();
-        for row in &self.rows {
-            if !present.contains(&row.id) {
-                body.extend_from_slice(self.body.get(start..row.end).unwrap_or_default());
-                block.rows.push(EncodedRow { end: body.len(), ..*row });
-            }
-            start = row.end;
+        for (id, standing, bytes) in self.iter().filter(|(id, ..)| !present.contains(id)) {
+            block.append(id, standing, bytes, &[]);
         }
         block
     }
@@ -171,7 +216,9 @@ fn unfit(layout: &BlockLayout, column: &BlockColumn, cell: &Cell<'_>, misfit: Mi
 
 #[cfg(test)]
 mod tests {
+    use nova_pipeline::Standing;
     use nova_streams::ColumnType;
+    use uuid::Uuid;
 
     use super::*;
 
@@ -189,10 +236,14 @@ mod tests {
         vec![Cell::UInt(id), Cell::Text("x".into())]
     }
 
+    fn message<'r, 'a>(partition: i32, offset: i64, rows: &'r [Row<'a>]) -> MessageRows<'r, 'a> {
+        MessageRows { partition, offset, event_id: Uuid::nil(), lsn: 0, standing: Standing::New, rows }
+    }
+
     #[test]
     fn a_body_is_header_and_rows() {
         let mut block = block();
-        block.push(0, 0, &[row(1), row(2)]).unwrap();
+        block.push(&message(0, 0, &[row(1), row(2)])).unwrap();
         let expected =
             [&b"\x02\x02id\x04name\x05UInt8\x16LowCardinality(String)"[..], b"\x01\x01x\x02\x01x"].concat();
         assert_eq!((block.rows(), block.bytes()), (2, 6));
@@ -202,9 +253,9 @@ mod tests {
     #[test]
     fn a_message_whose_second_row_does_not_fit_leaves_nothing_behind() {
         let mut block = block();
-        block.push(0, 0, &[row(1)]).unwrap();
+        block.push(&message(0, 0, &[row(1)])).unwrap();
         let before = block.body();
-        let error = block.push(0, 0, &[row(2), row(256)]).unwrap_err();
+        let error = block.push(&message(0, 0, &[row(2), row(256)])).unwrap_err();
         assert_eq!(error.kind, ErrorKind::Unmappable);
         assert_eq!(error.message, "table `likes`, column `id` UInt8: 256 is outside of its range");
         assert_eq!((block.rows(), block.body()), (1, before));
@@ -213,9 +264,9 @@ mod tests {
     #[test]
     fn a_block_without_some_rows_holds_the_others_byte_for_byte() {
         let mut block = block();
-        block.push(0, 7, &[row(1), row(2)]).unwrap();
-        block.push(3, 8, &[row(3)]).unwrap();
-        let present = BTreeSet::from([RowId { partition: 0, offset: 7, ordinal: 1 }]);
+        block.push(&message(0, 7, &[row(1), row(2)])).unwrap();
+        block.push(&message(3, 8, &[row(3)])).unwrap();
+        let present = BTreeSet::from([RowId { partition: 0, offset: 7, ordinal: 1, event_id: Uuid::nil() }]);
         let rest = block.without(&present);
         assert_eq!(rest.rows(), 2);
         assert!(rest.body().ends_with(b"\x01\x01x\x03\x01x"), "{:?}", rest.body());
@@ -227,18 +278,18 @@ mod tests {
     #[test]
     fn a_row_of_another_width_is_refused_before_a_byte_is_written() {
         let mut block = block();
-        let error = block.push(0, 0, &[vec![Cell::UInt(1)]]).unwrap_err();
+        let error = block.push(&message(0, 0, &[vec![Cell::UInt(1)]])).unwrap_err();
         assert_eq!((error.kind, block.bytes()), (ErrorKind::SchemaMismatch, 0));
     }
 
     #[test]
     fn attempts_share_one_buffer_and_a_held_body_never_changes() {
         let mut block = block();
-        block.push(0, 0, &[row(1)]).unwrap();
+        block.push(&message(0, 0, &[row(1)])).unwrap();
         let (first, second) = (block.body(), block.body());
         assert_eq!(first.as_ptr(), second.as_ptr());
         let held = first.to_vec();
-        block.push(0, 0, &[row(2)]).unwrap();
+        block.push(&message(0, 0, &[row(2)])).unwrap();
         assert_eq!(first, held);
         assert_eq!(block.body().len(), held.len() + 3);
     }

@@ -5,11 +5,14 @@
 
 use std::sync::Arc;
 
-use nova_pipeline::{Block as _, ErrorKind, PipelineError, Ranges, RowId, Sink};
+use nova_pipeline::fail_points::{self, Boundary};
+use nova_pipeline::{Block as _, ErrorKind, PipelineError, Ranges, Resolved, RowId, Seen, Sink};
 use nova_streams::ColumnType;
 
 use crate::encoder::Encoder;
+use crate::history::{history, seen};
 use crate::lineage;
+use crate::resolve::Doubts;
 use crate::row_binary::{BlockColumn, BlockLayout};
 use crate::sql::identifier;
 use crate::{ClickHouseError, Client, RowBinaryBlock, TableInfo};
@@ -61,6 +64,10 @@ impl TableSink {
         let has_deduplicate_insert = table.has_deduplicate_insert;
         Ok(Self { client, table: name.clone(), statement, layout, has_deduplicate_insert })
     }
+
+    fn unasked(&self, topic: &str, error: &ClickHouseError) -> PipelineError {
+        PipelineError::new(error.kind(), format!("asking `{}` for rows of {topic}: {error}", self.table))
+    }
 }
 
 impl Sink for TableSink {
@@ -109,14 +116,33 @@ impl Sink for TableSink {
             // Newer servers let this one decide over `insert_deduplicate`; older ones refuse what they do not know.
             settings.push(("deduplicate_insert", "enable"));
         }
-        self.client.insert(&self.statement, &settings, block.body()).await.map_err(|error| {
+        let insert = self.client.insert(&self.statement, &settings, block.body());
+        fail_points::amid(Boundary::AmidInsert, insert).await.map_err(|error| {
             PipelineError::new(error.kind(), format!("insert of {rows} rows into `{}`: {error}", self.table))
-        })
+        })?;
+        fail_points::reach(Boundary::AfterInsert);
+        Ok(())
     }
 
     async fn present(&self, topic: &str, ranges: &Ranges) -> Result<Vec<RowId>, PipelineError> {
-        lineage::present(&self.client, &self.table, topic, ranges).await.map_err(|error| {
-            PipelineError::new(error.kind(), format!("asking `{}` for rows of {topic}: {error}", self.table))
-        })
+        lineage::present(&self.client, &self.table, topic, ranges)
+            .await
+            .map_err(|error| self.unasked(topic, &error))
+    }
+
+    async fn resolve(
+        &self,
+        topic: &str,
+        ranges: &Ranges,
+        block: &RowBinaryBlock,
+        all: bool,
+    ) -> Result<Resolved<RowBinaryBlock>, PipelineError> {
+        let doubts = Doubts::of(block, topic, all)?;
+        let history = history(&self.client, &self.layout, topic, ranges, &doubts).await;
+        doubts.resolve(history.map_err(|error| self.unasked(topic, &error))?)
+    }
+
+    async fn seen(&self, topic: &str, partitions: &[i32]) -> Result<Vec<Seen>, PipelineError> {
+        seen(&self.client, &self.table, topic, partitions).await.map_err(|error| self.unasked(topic, &error))
     }
 }

@@ -1,7 +1,8 @@
 //! The identity of a change: a UUIDv5 of its position in PostgreSQL.
 //!
 //! Invariant: the same change always gets the same id, so nothing enters that depends on when or how it was
-//! delivered (`sequence.last_commit_lsn`, the connector's own clock).
+//! delivered (`sequence.last_commit_lsn`, the connector's own clock). A connector that starts in the middle of a
+//! transaction counts its changes anew: `total_order` enters only where nothing else tells rows apart.
 
 use uuid::Uuid;
 
@@ -12,30 +13,19 @@ pub const NAMESPACE: Uuid = Uuid::from_u128(0x8d9c_04f5_6c0e_4a7e_9b1d_5f3e_2a61
 
 pub(crate) fn event_id(change: &Change<'_>, key: Option<&[u8]>) -> Uuid {
     let source = &change.source;
-    let mut name = Name(Vec::with_capacity(96));
+    let mut name = Name(Vec::with_capacity(160));
     name.part(source.server.as_bytes());
-    match &change.transaction {
-        Some(position) => {
-            // The id in `transaction` names the LSN too; it is taken from the source block, where it is a number.
-            // It keeps apart transactions whose 32-bit ids are the same after a wraparound.
-            name.part(b"transaction");
-            name.number(source.tx_id);
-            name.number(source.lsn);
-            name.number(Some(position.total_order));
-        }
-        None => {
-            name.part(b"row");
-            name.part(source.schema.as_bytes());
-            name.part(source.table.as_bytes());
-            // Incremental snapshots have no LSN of the row, only that of their window.
-            name.number(source.lsn.or(source.sequence.lsn));
-            name.number(source.tx_id);
-            name.part(&[u8::try_from(change.op.code()).unwrap_or_default()]);
-            match key {
-                Some(key) => name.part(key),
-                None => [&change.before, &change.after].into_iter().for_each(|row| name.row(row.as_ref())),
-            }
-        }
+    name.part(source.schema.as_bytes());
+    name.part(source.table.as_bytes());
+    // Incremental snapshots have no LSN of the row, only that of their window.
+    name.number(source.lsn.or(source.sequence.lsn));
+    name.number(source.tx_id);
+    name.part(&[u8::try_from(change.op.code()).unwrap_or_default()]);
+    match (key, &change.transaction) {
+        // One record of the write-ahead log holds a row's key once.
+        (Some(key), _) => name.part(key),
+        (None, Some(position)) => name.number(Some(position.total_order)),
+        (None, None) => [&change.before, &change.after].into_iter().for_each(|row| name.row(row.as_ref())),
     }
     Uuid::new_v5(&NAMESPACE, &name.0)
 }

@@ -45,12 +45,14 @@ pub enum Message<'a> {
 /// Decodes one record of a topic that Debezium writes.
 ///
 /// The value may embed its schema (`{"schema":…,"payload":…}`) or not. The envelope's `timestamp` is the commit
-/// time, its `event_id` a UUIDv5 of the position in PostgreSQL:
-/// - with transaction metadata: server, transaction id, LSN and `total_order`; unique, and the same whenever the
-///   same change is delivered again;
-/// - without, and for snapshot reads: server, table, LSN, transaction id, operation and the record's key, or the row
-///   images of a table without a key. Rows of such a table that are equal and share an LSN (COPY, snapshots) share
-///   an id. A row read again by another snapshot gets another id.
+/// time, its `event_id` a UUIDv5 of the position in PostgreSQL: server, table, LSN, transaction id, operation and
+/// the record's key. It is unique, and the same whenever the same change is delivered again, where the key is that of
+/// the table (`message.key.columns` that several rows share would give rows of one COPY the same id). A row read
+/// again by another snapshot gets another id.
+///
+/// Changes of a table without a key are told apart by `transaction.total_order`, which a connector that starts in the
+/// middle of a transaction may count anew; where that is missing too, by the row images: equal rows that share
+/// an LSN (COPY, snapshots) then share an id.
 ///
 /// # Errors
 /// A value that is no JSON, or JSON that Debezium does not write. The error's text is bounded.

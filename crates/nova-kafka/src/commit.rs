@@ -10,8 +10,8 @@ use rdkafka::consumer::{CommitMode, Consumer};
 use rdkafka::error::RDKafkaErrorCode as Code;
 use rdkafka::topic_partition_list::Offset;
 
-use crate::errors::{coded, failed, failed_as_member};
-use crate::source::Member;
+use crate::errors::{coded, failed, failed_as_member, fatal};
+use crate::membership::Member;
 
 /// Commits all of `commits` in one request, or none that is not this member's; blocks until the coordinator answers.
 ///
@@ -37,7 +37,8 @@ pub(crate) fn commit(member: &Member, topic: &str, commits: &[OffsetCommit]) -> 
     if member.assignment_lost() {
         return Err(coded(&doing, Code::AssignmentLost));
     }
-    member
-        .commit(&list, CommitMode::Sync)
-        .map_err(|error| failed_as_member(&doing, &error, member.assignment_lost()))
+    member.commit(&list, CommitMode::Sync).map_err(|error| match member.client().fatal_error() {
+        Some((code, reason)) => fatal(&doing, code, &reason),
+        None => failed_as_member(&doing, &error, member.assignment_lost()),
+    })
 }

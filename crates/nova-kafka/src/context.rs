@@ -1,9 +1,8 @@
 //! What librdkafka calls back: questions of the group, errors, logs.
 //!
-//! Invariant: a callback never blocks and never answers for the pipeline; it writes the question down and wakes
-//! whoever waits for it.
+//! Invariant: a callback never blocks and never answers for the pipeline; it hands the question to [`Talk`].
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use rdkafka::TopicPartitionList;
 use rdkafka::client::ClientContext;
@@ -11,9 +10,9 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, RebalanceProtocol};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode as Code};
 use rdkafka::types::RDKafkaRespErr;
-use tokio::sync::Notify;
 
-use crate::conversation::{Conversation, Question};
+use crate::conversation::Question;
+use crate::talk::Talk;
 
 /// Logs and errors of librdkafka go to `tracing` under the target `librdkafka`; librdkafka redacts its secrets.
 pub(crate) struct Logs;
@@ -33,20 +32,15 @@ impl ClientContext for Logs {
 impl ConsumerContext for Logs {}
 
 /// The callbacks of a member of a consumer group.
+#[derive(Default)]
 pub(crate) struct MemberContext {
-    conversation: Mutex<Conversation>,
-    /// Wakes a pending `next` when a question has come.
-    pub(crate) asked: Notify,
+    conversation: Talk,
     last_error: Mutex<String>,
 }
 
 impl MemberContext {
-    pub(crate) fn new() -> Self {
-        Self { conversation: Mutex::default(), asked: Notify::new(), last_error: Mutex::default() }
-    }
-
-    pub(crate) fn conversation(&self) -> MutexGuard<'_, Conversation> {
-        self.conversation.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn conversation(&self) -> &Talk {
+        &self.conversation
     }
 
     /// The last error librdkafka complained of, in its words, for messages to people.
@@ -88,8 +82,9 @@ impl ConsumerContext for MemberContext {
         };
         tracing::info!(?question, "the consumer group asks");
         if self.conversation().ask(question) {
-            self.asked.notify_one();
-        } else if let Err(error) = answer(consumer, assigned, list) {
+            return;
+        }
+        if let Err(error) = answer(consumer, assigned, list) {
             tracing::warn!(%error, "librdkafka refused an answer to a rebalance");
         }
     }

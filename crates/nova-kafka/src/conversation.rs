@@ -22,7 +22,7 @@ pub(crate) enum Question {
 }
 
 impl Question {
-    fn partitions(&self) -> &[i32] {
+    pub(crate) fn partitions(&self) -> &[i32] {
         match self {
             Self::Assigned(partitions) | Self::Revoked(partitions) | Self::Lost(partitions) => partitions,
         }
@@ -65,33 +65,49 @@ impl Conversation {
         Some(question)
     }
 
-    /// Whether `partitions` answers an open [`Question::Assigned`].
-    pub(crate) fn may_start(&self, partitions: &[i32]) -> Result<(), String> {
-        match &self.open {
-            Some(Question::Assigned(asked)) if same(asked, partitions) => Ok(()),
-            open => Err(format!("start of {partitions:?} answers no assignment (open: {open:?})")),
+    /// Answers an open [`Question::Assigned`], which it takes off the table: reading begins at these offsets.
+    pub(crate) fn start(&mut self, positions: &[(i32, i64)]) -> Result<Question, String> {
+        let partitions: Vec<i32> = positions.iter().map(|(partition, _)| *partition).collect();
+        match self.open.take() {
+            Some(Question::Assigned(asked)) if same(&asked, &partitions) => {
+                self.started.extend(positions.iter().copied());
+                Ok(Question::Assigned(asked))
+            }
+            open => self.refuse(open, |open| {
+                format!("start of {partitions:?} answers no assignment (open: {open:?})")
+            }),
         }
     }
 
-    /// Whether `partitions` answers an open [`Question::Revoked`] or [`Question::Lost`].
-    pub(crate) fn may_release(&self, partitions: &[i32]) -> Result<(), String> {
-        match &self.open {
-            Some(Question::Revoked(asked) | Question::Lost(asked)) if same(asked, partitions) => Ok(()),
-            open => Err(format!("release of {partitions:?} answers no revocation (open: {open:?})")),
+    /// Answers an open [`Question::Revoked`] or [`Question::Lost`], which it takes off the table: these partitions
+    /// are back with the group.
+    pub(crate) fn release(&mut self, partitions: &[i32]) -> Result<Question, String> {
+        match self.open.take() {
+            Some(question @ (Question::Revoked(_) | Question::Lost(_)))
+                if same(question.partitions(), partitions) =>
+            {
+                self.granted.retain(|partition| !partitions.contains(partition));
+                self.started.retain(|partition, _| !partitions.contains(partition));
+                Ok(question)
+            }
+            open => self.refuse(open, |open| {
+                format!("release of {partitions:?} answers no revocation (open: {open:?})")
+            }),
         }
     }
 
-    /// The question has been answered: reading begins at these offsets.
-    pub(crate) fn started(&mut self, positions: impl IntoIterator<Item = (i32, i64)>) {
-        self.open = None;
-        self.started.extend(positions);
+    fn refuse(
+        &mut self,
+        open: Option<Question>,
+        why: impl FnOnce(&Option<Question>) -> String,
+    ) -> Result<Question, String> {
+        self.open = open;
+        Err(why(&self.open))
     }
 
-    /// The question has been answered: these partitions are back with the group.
-    pub(crate) fn released(&mut self, partitions: &[i32]) {
-        self.open = None;
-        self.granted.retain(|partition| !partitions.contains(partition));
-        self.started.retain(|partition, _| !partitions.contains(partition));
+    /// librdkafka refused the answer to `question`, so it still waits for one.
+    pub(crate) fn reopen(&mut self, question: Question) {
+        self.open.get_or_insert(question);
     }
 
     /// The first of these partitions that is not this member's to commit.
@@ -125,11 +141,10 @@ mod tests {
         assert!(talk.ask(Question::Assigned(vec![0, 2])));
         assert_eq!(talk.hear(), Some(Question::Assigned(vec![0, 2])));
         assert_eq!(talk.hear(), None);
-        assert!(talk.may_start(&[0]).is_err());
-        assert!(talk.may_release(&[0, 2]).is_err());
-        assert!(talk.may_start(&[2, 0]).is_ok());
-        talk.started([(0, 5), (2, 7)]);
-        assert!(talk.may_start(&[2, 0]).is_err());
+        assert!(talk.start(&[(0, 5)]).is_err());
+        assert!(talk.release(&[0, 2]).is_err());
+        assert_eq!(talk.start(&[(2, 7), (0, 5)]), Ok(Question::Assigned(vec![0, 2])));
+        assert!(talk.start(&[(2, 7), (0, 5)]).is_err());
         assert_eq!(talk.starts(), BTreeMap::from([(0, 5), (2, 7)]));
     }
 
@@ -138,13 +153,24 @@ mod tests {
         let mut talk = Conversation::default();
         talk.ask(Question::Assigned(vec![0, 1, 2]));
         assert_eq!(talk.not_granted([0, 1, 2]), None, "recovery commits before it starts to read");
-        talk.started([(0, 0), (1, 0), (2, 0)]);
+        talk.start(&[(0, 0), (1, 0), (2, 0)]).unwrap();
         talk.ask(Question::Revoked(vec![1]));
         assert_eq!(talk.not_granted([1]), None, "the drain commits before it releases");
-        talk.released(&[1]);
+        talk.release(&[1]).unwrap();
         assert_eq!(talk.not_granted([0, 1]), Some(1));
         talk.ask(Question::Lost(vec![0, 2]));
         assert_eq!(talk.not_granted([0]), Some(0), "lost at once, before the release");
+    }
+
+    #[test]
+    fn a_refused_answer_leaves_the_question_to_the_farewell() {
+        let mut talk = Conversation::default();
+        talk.ask(Question::Assigned(vec![1]));
+        talk.hear();
+        let question = talk.start(&[(1, 0)]).unwrap();
+        talk.reopen(question);
+        assert_eq!(talk.hear(), None, "it has been told");
+        assert_eq!(talk.close(), Some(Question::Assigned(vec![1])));
     }
 
     #[test]

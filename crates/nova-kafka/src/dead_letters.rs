@@ -5,7 +5,8 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_util::future::join_all;
-use nova_pipeline::{DeadLetter, DeadLetters, PipelineError};
+use nova_pipeline::fail_points::{self, Boundary};
+use nova_pipeline::{DeadLetter, DeadLetters, ErrorKind, PipelineError};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 
@@ -66,7 +67,7 @@ impl KafkaDeadLetters {
                     limit /= 2;
                 }
                 Err((error, _)) => {
-                    return Err(failed(&format!("writing the dead letter {key} to {}", self.topic), &error));
+                    return Err(refused(&format!("writing the dead letter {key} to {}", self.topic), &error));
                 }
             }
         }
@@ -75,8 +76,24 @@ impl KafkaDeadLetters {
 
 impl DeadLetters for KafkaDeadLetters {
     async fn write(&self, letters: &[DeadLetter]) -> Result<(), PipelineError> {
-        join_all(letters.iter().map(|letter| self.write_one(letter))).await.into_iter().collect()
+        fail_points::reach(Boundary::BeforeLetters);
+        let written = join_all(letters.iter().map(|letter| self.write_one(letter)));
+        fail_points::amid(Boundary::AmidLetters, written).await.into_iter().collect::<Result<(), _>>()?;
+        fail_points::reach(Boundary::AfterLetters);
+        Ok(())
     }
+}
+
+/// The topic was there at the start: when it is gone, its letters wait until it is there again.
+fn refused(doing: &str, error: &KafkaError) -> PipelineError {
+    let mut failure = failed(doing, error);
+    if matches!(
+        code_of(error),
+        Some(Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition)
+    ) {
+        failure.kind = ErrorKind::Unavailable;
+    }
+    failure
 }
 
 fn too_large(error: &KafkaError) -> bool {

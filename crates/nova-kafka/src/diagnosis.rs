@@ -8,7 +8,7 @@ use rdkafka::topic_partition_list::Offset;
 
 use crate::errors::failed;
 use crate::lag;
-use crate::source::Member;
+use crate::membership::Member;
 
 /// What librdkafka's error may mean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,9 +44,8 @@ fn gap(member: &Member, topic: &str) -> Result<PipelineError, PipelineError> {
         let held = lag::watermarks(member, topic, partition)?;
         if let Some(what) = verdict(wanted, held.low, held.high) {
             let (low, high) = (held.low, held.high);
-            let message = format!(
-                "{topic} partition {partition}: offset {wanted} is wanted, {low}..{high} is there: {what}"
-            );
+            let message =
+                format!("{topic}[{partition}]@{wanted} is the next to read, {low}..{high} is there: {what}");
             return Ok(PipelineError::new(ErrorKind::OffsetGap, message));
         }
     }
@@ -60,7 +59,7 @@ fn verdict(wanted: i64, low: i64, high: i64) -> Option<String> {
     if wanted < low {
         Some(format!("{} offsets have expired unread", low - wanted))
     } else if wanted > high {
-        Some("the topic was made anew or has lost its end".to_owned())
+        Some("the topic was deleted and made again, or has lost its end".to_owned())
     } else {
         None
     }
@@ -75,6 +74,6 @@ mod tests {
         assert_eq!(verdict(5, 5, 9), None);
         assert_eq!(verdict(9, 5, 9), None, "the end is where the next message will be");
         assert_eq!(verdict(2, 5, 9).unwrap(), "3 offsets have expired unread");
-        assert!(verdict(10, 5, 9).unwrap().contains("made anew"));
+        assert!(verdict(10, 5, 9).unwrap().contains("made again"));
     }
 }

@@ -41,7 +41,6 @@ pub(crate) fn kind_of(code: Code) -> ErrorKind {
         Code::ThrottlingQuotaExceeded | Code::QueueFull => ErrorKind::Overloaded,
         Code::UnknownMemberId
         | Code::IllegalGeneration
-        | Code::FencedInstanceId
         | Code::FencedMemberEpoch
         | Code::StaleMemberEpoch
         | Code::UnreleasedInstanceId
@@ -56,7 +55,9 @@ pub(crate) fn kind_of(code: Code) -> ErrorKind {
         | Code::SaslAuthenticationFailed
         | Code::Authentication
         | Code::SSL => ErrorKind::AccessDenied,
-        Code::UnknownTopicOrPartition
+        // To join again would fence the other one, which would join again.
+        Code::FencedInstanceId
+        | Code::UnknownTopicOrPartition
         | Code::UnknownTopic
         | Code::UnknownPartition
         | Code::InvalidTopic
@@ -71,6 +72,7 @@ pub(crate) fn kind_of(code: Code) -> ErrorKind {
         | Code::OffsetMetadataTooLarge
         | Code::MessageSizeTooLarge
         | Code::MessageBatchTooLarge
+        | Code::InvalidTimestamp
         | Code::InvalidReplicationFactor
         | Code::InvalidPartitions
         | Code::InvalidConfig
@@ -87,6 +89,12 @@ fn cure_of(code: Code) -> &'static str {
         Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition => {
             "; create the topic or run `nova connector apply`"
         }
+        Code::FencedInstanceId => {
+            "; another process has joined with the same `kafka.instance_id` and has taken over: give each process its own"
+        }
+        Code::UnreleasedInstanceId => {
+            "; a member with the same `kafka.instance_id` has not left: after a crash its session must time out first, and a process that runs needs another `kafka.instance_id`"
+        }
         Code::TopicAuthorizationFailed => "; grant READ and DESCRIBE (WRITE for dead letters) on the topic",
         Code::GroupAuthorizationFailed => "; grant READ on the consumer group",
         Code::OffsetMetadataTooLarge => "; raise the broker's `offset.metadata.max.bytes`",
@@ -95,6 +103,9 @@ fn cure_of(code: Code) -> &'static str {
             "; with `group_protocol = \"consumer\"` the broker must be 4.0 or newer"
         }
         Code::InvalidSessionTimeout => "; choose one within the broker's `group.min/max.session.timeout.ms`",
+        Code::InvalidTimestamp => {
+            "; this machine's clock and the broker's differ: set this one, or the topic's message.timestamp.type to LogAppendTime"
+        }
         _ => "",
     }
 }
@@ -164,7 +175,8 @@ mod tests {
     fn codes_have_the_kinds_that_policy_relies_on() {
         for (code, kind) in [
             (Code::UnknownMemberId, ErrorKind::Fenced),
-            (Code::FencedInstanceId, ErrorKind::Fenced),
+            (Code::FencedInstanceId, ErrorKind::Misconfigured),
+            (Code::UnreleasedInstanceId, ErrorKind::Fenced),
             (Code::BrokerTransportFailure, ErrorKind::Unavailable),
             (Code::CoordinatorLoadInProgress, ErrorKind::Unavailable),
             (Code::GroupAuthorizationFailed, ErrorKind::AccessDenied),

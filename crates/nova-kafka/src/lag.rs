@@ -3,10 +3,10 @@
 //! Invariant: asking changes nothing; no membership, no commit, no topic made by asking for it.
 
 use nova_pipeline::{Committed, ErrorKind, PipelineError, Watermarks};
-use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::KafkaError;
 use rdkafka::topic_partition_list::Offset;
+use rdkafka::{ClientConfig, TopicPartitionList};
 
 use crate::context::Logs;
 use crate::errors::{coded, failed};
@@ -39,6 +39,29 @@ impl PartitionLag {
     #[must_use]
     pub fn expired(&self) -> i64 {
         self.committed.map_or(0, |committed| (self.low - committed).max(0))
+    }
+
+    /// How much of what the broker still holds lies ahead of the group: `(high - committed) / (high - low)`, from 0
+    /// (all read) to 1 (the next message that the group needs is the next that retention deletes, or is gone).
+    ///
+    /// 0 while retention has deleted nothing (`low` is 0), and where the group never committed.
+    #[must_use]
+    pub fn retention_used(&self) -> f64 {
+        let Some(committed) = self.committed.filter(|_| self.low > 0) else { return 0.0 };
+        if committed < self.low {
+            return 1.0;
+        }
+        let held = (self.high - self.low).max(1);
+        #[expect(clippy::cast_precision_loss, reason = "a ratio")]
+        let used = (self.high - committed).max(0) as f64 / held as f64;
+        used
+    }
+
+    /// Whether the group's next message is in the oldest fifth of what the broker holds, and the broker deletes:
+    /// `committed - low < 0.2 × (high - low)` while `low > 0`, which is [`Self::retention_used`] above 0.8.
+    #[must_use]
+    pub fn near_expiry(&self) -> bool {
+        self.retention_used() > 0.8
     }
 }
 
@@ -81,6 +104,12 @@ impl GroupLag {
     #[must_use]
     pub fn messages(&self) -> i64 {
         self.partitions.iter().map(PartitionLag::messages).sum()
+    }
+
+    /// The partition that is nearest to the loss of unread messages by [`PartitionLag::retention_used`].
+    #[must_use]
+    pub fn nearest_expiry(&self) -> Option<&PartitionLag> {
+        self.partitions.iter().max_by(|one, other| one.retention_used().total_cmp(&other.retention_used()))
     }
 
     /// Sets the gauges of [`names`].
@@ -153,18 +182,32 @@ pub async fn offsets_by_time(
 type Observer = BaseConsumer<Logs>;
 
 /// Asks with a consumer that joins nothing.
-async fn observe<T: Send + 'static>(
+pub(crate) async fn observe<T: Send + 'static>(
     connection: &KafkaConnection,
     group: String,
     topic: String,
     question: impl FnOnce(&Observer) -> Result<T, PipelineError> + Send + 'static,
 ) -> Result<T, PipelineError> {
+    observe_with(reader_config(connection, &group)?, topic, question).await
+}
+
+/// The same with further settings.
+pub(crate) async fn observe_with<T: Send + 'static>(
+    config: ClientConfig,
+    topic: String,
+    question: impl FnOnce(&Observer) -> Result<T, PipelineError> + Send + 'static,
+) -> Result<T, PipelineError> {
     check_topic(&topic)?;
-    let doing = format!("connecting to Kafka at {}", connection.brokers);
-    let config = reader_config(connection, &group)?;
+    let brokers = config.get("bootstrap.servers").unwrap_or_default().to_owned();
     let asking = tokio::task::spawn_blocking(move || {
+        let doing = format!("connecting to Kafka at {brokers}");
         let consumer: Observer = config.create_with_context(Logs).map_err(|error| failed(&doing, &error))?;
-        question(&consumer)
+        question(&consumer).map_err(|error| match error.kind {
+            ErrorKind::Unavailable => {
+                PipelineError { message: format!("Kafka at {brokers}: {}", error.message), ..error }
+            }
+            _ => error,
+        })
     });
     asking.await.unwrap_or_else(|error| {
         Err(PipelineError::new(ErrorKind::Unknown, format!("a call to Kafka: {error}")))
@@ -247,5 +290,23 @@ mod tests {
             lag.partitions.iter().map(|lag| (lag.partition, lag.messages(), lag.expired())).collect();
         assert_eq!(each, [(0, 3, 0), (1, 6, 0), (2, 5, 3)]);
         assert_eq!(lag.messages(), 14);
+    }
+
+    #[test]
+    fn the_used_share_of_retention_counts_only_where_messages_are_deleted() {
+        let used =
+            |committed, low, high| PartitionLag { partition: 0, committed, low, high }.retention_used();
+        for (committed, low, high, expected) in [
+            (Some(10), 0, 100, 0.0),
+            (Some(60), 50, 100, 0.8),
+            (Some(100), 50, 100, 0.0),
+            (Some(40), 50, 100, 1.0),
+            (Some(50), 50, 50, 0.0),
+            (Some(200), 50, 100, 0.0),
+            (None, 50, 100, 0.0),
+        ] {
+            let found = used(committed, low, high);
+            assert!((found - expected).abs() < 1e-9, "{committed:?} in {low}..{high}: {found}");
+        }
     }
 }

@@ -110,7 +110,8 @@ pub struct KafkaOptions {
     pub topic: String,
     /// Who shares out the partitions.
     pub group_protocol: GroupProtocol,
-    /// A fixed name for this member: its partitions wait for it over a restart (KIP-345).
+    /// A fixed name for this member: its partitions wait for it over a restart (KIP-345). No two members that live at
+    /// the same time may have the same.
     pub group_instance_id: Option<String>,
     /// Without a heartbeat for this long the group gives the partitions away. The broker decides it when
     /// [`GroupProtocol::Consumer`] is used (`group.consumer.session.timeout.ms`).
@@ -137,6 +138,10 @@ impl KafkaOptions {
             queue_kbytes: 16 * 1024,
             fetch_max_bytes: 4 * 1024 * 1024,
         }
+    }
+
+    pub(crate) fn is_static(&self) -> bool {
+        self.group_instance_id.is_some()
     }
 
     pub(crate) fn config(&self) -> Result<ClientConfig, PipelineError> {

@@ -107,17 +107,19 @@ impl Reading {
     }
 
     fn sort(&self, error: &KafkaError) -> Result<(), PipelineError> {
-        let gap = |partition: Option<&i32>, what: &str| {
-            let message = format!("{} {:?} {:?}: {what}", self.doing, partition, self.left);
+        let gap = |what: &str| {
+            let left: Ranges =
+                self.left.iter().map(|(partition, range)| (*partition, range.clone())).collect();
+            let message = format!("{} at {}: {what}", self.doing, left.places(&self.topic));
             Err(PipelineError::new(ErrorKind::OffsetGap, message))
         };
         match error {
             KafkaError::PartitionEOF(partition) if self.left.contains_key(partition) => {
-                gap(Some(partition), "the topic ends before the range does; it was deleted and made again")
+                gap("the topic ends before the range does; it was deleted and made again")
             }
             KafkaError::PartitionEOF(_) => Ok(()),
             _ if matches!(code_of(error), Some(Code::AutoOffsetReset | Code::OffsetOutOfRange)) => {
-                gap(None, "the topic no longer holds the messages of a batch that was left open")
+                gap("the topic no longer holds the messages of a batch that was left open")
             }
             // librdkafka reconnects by itself; a lasting outage ends as a stall.
             _ if matches!(failed(&self.doing, error).kind, ErrorKind::Unavailable) => Ok(()),
@@ -142,7 +144,9 @@ mod tests {
     fn a_topic_that_ends_early_is_a_gap() {
         let reading =
             Reading { doing: "x".to_owned(), topic: "t".to_owned(), left: BTreeMap::from([(0, 3..6)]) };
-        assert_eq!(reading.sort(&KafkaError::PartitionEOF(0)).unwrap_err().kind, ErrorKind::OffsetGap);
+        let error = reading.sort(&KafkaError::PartitionEOF(0)).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::OffsetGap);
+        assert!(error.message.starts_with("x at t[0]@3..6: the topic ends"), "{error}");
         assert!(reading.sort(&KafkaError::PartitionEOF(7)).is_ok());
     }
 }

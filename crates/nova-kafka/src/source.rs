@@ -1,8 +1,9 @@
 //! One topic, read as a member of a consumer group, with rdkafka.
 //!
-//! Invariant: librdkafka is asked one blocking thing at a time (the gate). So no commit can be under way while an
-//! assignment is answered, not even one whose caller has given up: librdkafka sends a commit that waited for its
-//! coordinator with the generation of that moment, and only the open question keeps the old one alive.
+//! Invariant: librdkafka is asked one blocking thing at a time (the turn of [`Talk`](crate::talk::Talk)). So no commit
+//! can be under way while an assignment is answered, not even one whose caller has given up: librdkafka sends a commit
+//! that waited for its coordinator with the generation of that moment, and only the open question keeps the old one
+//! alive. For the same reason the farewell is the last thing said: by `close` in its turn, or by the last holder.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,7 +14,7 @@ use nova_pipeline::{
     Watermarks,
 };
 use rdkafka::TopicPartitionList;
-use rdkafka::consumer::{Consumer, StreamConsumer};
+use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::BorrowedMessage;
 use rdkafka::topic_partition_list::Offset;
@@ -24,11 +25,10 @@ use crate::conversation::Question;
 use crate::diagnosis::{self, Suspicion};
 use crate::errors::{code_of, failed, fatal, kind_of};
 use crate::lag;
+use crate::membership::{Member, Membership};
 use crate::message::KafkaMessage;
-use crate::options::{KafkaConnection, KafkaOptions, misconfigured};
+use crate::options::{GroupProtocol, KafkaConnection, KafkaOptions, misconfigured};
 use crate::reread::reread;
-
-pub(crate) type Member = StreamConsumer<MemberContext>;
 
 /// How long a broker may take to answer a question about topics and offsets.
 pub(crate) const ANSWER_WITHIN: Duration = Duration::from_secs(10);
@@ -36,10 +36,12 @@ pub(crate) const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 /// A topic, read as a member of a consumer group.
 ///
 /// [`Source::close`] gives everything back; dropping waits for the broker's answer to the farewell, which takes
-/// milliseconds then, and longer without a close before.
+/// milliseconds then, and longer without a close before. The partitions of a member with an instance id are kept for
+/// it instead, until the session timeout has passed.
 pub struct KafkaSource {
-    member: Arc<Member>,
-    gate: Arc<tokio::sync::Mutex<()>>,
+    member: Arc<Membership>,
+    /// Its seat in the group outlives it.
+    keeps_seat: bool,
     connection: KafkaConnection,
     topic: String,
     paused: Arc<AtomicBool>,
@@ -56,11 +58,11 @@ impl KafkaSource {
         let doing = format!("connecting to Kafka at {}", options.connection.brokers);
         let member: Member = options
             .config()?
-            .create_with_context(MemberContext::new())
+            .create_with_context(MemberContext::default())
             .map_err(|error| failed(&doing, &error))?;
         let source = Self {
-            member: Arc::new(member),
-            gate: Arc::default(),
+            member: Arc::new(Membership { member, topic: options.topic.clone() }),
+            keeps_seat: options.is_static() && options.group_protocol == GroupProtocol::Classic,
             connection: options.connection.clone(),
             topic: options.topic.clone(),
             paused: Arc::default(),
@@ -88,13 +90,13 @@ impl KafkaSource {
         &self,
         question: impl FnOnce(&Member) -> Result<T, PipelineError> + Send + 'static,
     ) -> Result<T, PipelineError> {
-        let gate = Arc::clone(&self.gate).lock_owned().await;
+        let turn = self.member.context().conversation().turn().await;
         let member = Arc::clone(&self.member);
         let answering = tokio::task::spawn_blocking(move || {
             let result = question(&member);
-            // In this order, so that whoever passes the gate next holds the only reference.
+            // In this order, so that whoever has the next turn holds the only reference.
             drop(member);
-            drop(gate);
+            drop(turn);
             result
         });
         answering.await.unwrap_or_else(|error| {
@@ -141,21 +143,6 @@ impl KafkaSource {
         Ok(())
     }
 
-    /// Answers what is open, and lets librdkafka have its own answers from now on.
-    fn say_farewell(&self) {
-        let question = self.member.context().conversation().close();
-        let answered = match &question {
-            None => return,
-            Some(Question::Assigned(_)) => answer(&*self.member, true, &TopicPartitionList::new()),
-            Some(Question::Revoked(partitions) | Question::Lost(partitions)) => {
-                answer(&*self.member, false, &self.list(partitions))
-            }
-        };
-        if let Err(error) = answered {
-            tracing::warn!(%error, ?question, "librdkafka refused the last answer");
-        }
-    }
-
     fn list(&self, partitions: &[i32]) -> TopicPartitionList {
         lag::list(&self.topic, partitions.iter().copied())
     }
@@ -184,7 +171,7 @@ impl Source for KafkaSource {
             let received = tokio::select! {
                 biased;
                 received = self.member.recv() => received,
-                () = context.asked.notified() => continue,
+                () = context.conversation().asked() => continue,
             };
             match received {
                 Ok(message) => return Ok(SourceEvent::Message(KafkaMessage(message))),
@@ -221,15 +208,13 @@ impl Source for KafkaSource {
             list.set_partition_offset(&self.topic, at.partition, Offset::Offset(at.offset))
                 .map_err(|error| failed(&doing, &error))?;
         }
-        let (positions, paused) = (positions.to_vec(), Arc::clone(&self.paused));
+        let positions: Vec<(i32, i64)> = positions.iter().map(|at| (at.partition, at.offset)).collect();
+        let paused = Arc::clone(&self.paused);
         self.ask(move |member| {
-            let context = member.context();
-            context
+            member
+                .context()
                 .conversation()
-                .may_start(&partitions)
-                .map_err(|why| PipelineError::new(ErrorKind::Unknown, why))?;
-            answer(member, true, &list).map_err(|error| failed(&doing, &error))?;
-            context.conversation().started(positions.iter().map(|at| (at.partition, at.offset)));
+                .start(&positions, || answer(member, true, &list).map_err(|error| failed(&doing, &error)))?;
             if paused.load(Ordering::SeqCst) {
                 member.pause(&list).map_err(|error| failed(&doing, &error))?;
             }
@@ -242,14 +227,10 @@ impl Source for KafkaSource {
         let (partitions, list) = (partitions.to_vec(), self.list(partitions));
         let doing = format!("handing back {} {partitions:?}", self.topic);
         self.ask(move |member| {
-            let context = member.context();
-            context
+            member
+                .context()
                 .conversation()
-                .may_release(&partitions)
-                .map_err(|why| PipelineError::new(ErrorKind::Unknown, why))?;
-            // Not ours any more, whatever comes of the answer; and the next question may follow at once.
-            context.conversation().released(&partitions);
-            answer(member, false, &list).map_err(|error| failed(&doing, &error))
+                .release(&partitions, || answer(member, false, &list).map_err(|error| failed(&doing, &error)))
         })
         .await
     }
@@ -284,8 +265,12 @@ impl Source for KafkaSource {
 
     async fn close(&self) -> Result<(), PipelineError> {
         // Calls that were given up may still be under way; none may come after the farewell.
-        let _gate = self.gate.lock().await;
-        self.say_farewell();
+        let _turn = self.member.context().conversation().turn().await;
+        self.member.say_farewell();
+        // To unsubscribe would give the seat up (KIP-345). The new protocol knows a leave that keeps it (KIP-848).
+        if self.keeps_seat {
+            return Ok(());
+        }
         self.member.unsubscribe();
         // The revocation that follows is answered in a callback, which runs while the queue is polled.
         let deadline = tokio::time::Instant::now() + ANSWER_WITHIN;
@@ -298,12 +283,5 @@ impl Source for KafkaSource {
             }
         }
         Ok(())
-    }
-}
-
-impl Drop for KafkaSource {
-    /// Nobody will answer the group any more; without this, the consumer would wait for an answer for ever.
-    fn drop(&mut self) {
-        self.say_farewell();
     }
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use nova_streams::SkipReason;
 use tokio::time::Instant;
 
-use crate::{Block, DeadLetter, PipelineOptions, Ranges};
+use crate::{Block, DeadLetter, PipelineOptions, Position, Ranges};
 
 /// What has been read since the last batch was sent.
 #[derive(Debug)]
@@ -16,6 +16,10 @@ pub(crate) struct Batch<B> {
     pub(crate) block: B,
     /// The offsets of all messages, rows or not.
     pub(crate) ranges: Ranges,
+    /// How far the source had come before the first message, by partition.
+    pub(crate) starts: BTreeMap<i32, Position>,
+    /// Whether the table may have rows of its messages from an earlier reading.
+    pub(crate) past: bool,
     /// Messages that cannot become rows.
     pub(crate) letters: Vec<DeadLetter>,
     /// Messages that became no rows, by reason.
@@ -34,12 +38,22 @@ impl<B: Block> Batch<B> {
         Self {
             block,
             ranges: Ranges::default(),
+            starts: BTreeMap::new(),
+            past: false,
             letters: Vec::new(),
             skipped: BTreeMap::new(),
             messages: 0,
             oldest_commit_us: None,
             opened: None,
             letter_bytes: 0,
+        }
+    }
+
+    /// A message is about to be taken: notes how far the source had come.
+    pub(crate) fn begin(&mut self, partition: i32, offset: i64, position: &Position) {
+        if self.ranges.end(partition).is_none() {
+            self.starts.insert(partition, position.clone());
+            self.past |= position.is_past(offset);
         }
     }
 
@@ -63,8 +77,8 @@ impl<B: Block> Batch<B> {
     }
 
     /// Counts a message that became no rows.
-    pub(crate) fn skip(&mut self, reason: SkipReason) {
-        *self.skipped.entry(reason).or_default() += 1;
+    pub(crate) fn skip(&mut self, reason: SkipReason, messages: u64) {
+        *self.skipped.entry(reason).or_default() += messages;
     }
 
     /// Whether nothing has been read.

@@ -4,20 +4,25 @@
 //! but "done", and for every batch that a former owner left open, the table is asked which of the batch's rows it
 //! has, and only the missing ones are sent: first under the same token (a late insert of a former owner and ours
 //! then exclude each other), and when the server says "known" and yet lacks the rows, under one derived from it.
-//! Why in this order: `docs/exactly-once.md`.
+//! Before any of that, doubts about what the rows are get resolved, once. Why in this order: `docs/exactly-once.md`.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use nova_streams::SkipReason;
 use nova_worker::{RetryPolicy, StatusCell, WorkerStatus};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::batch::Batch;
-use crate::metrics::StreamMetrics;
-use crate::{Block, DeadLetters, ErrorKind, PipelineError, Policy, Ranges, Sink};
+use crate::ledger::is_closed;
+use crate::metrics::{Sent, StreamMetrics};
+use crate::{
+    Block, DeadLetters, ErrorKind, OffsetCommit, PipelineError, Policy, Ranges, Resolved, Sink, Source,
+    StartAt,
+};
 
 /// How often rows may be missing after an insert that was answered with success, before somebody must look.
 const ROUNDS: u32 = 4;
@@ -35,34 +40,109 @@ pub(crate) struct Delivery<K, L> {
 }
 
 impl<K: Sink, L: DeadLetters> Delivery<K, L> {
-    /// Makes a batch durable that nobody has tried to insert before.
-    pub(crate) async fn write(&self, batch: &Batch<K::Block>) -> Result<(), PipelineError> {
-        let started = Instant::now();
-        self.write_letters(batch).await?;
-        if batch.block.rows() > 0 {
-            let token = self.token(&batch.ranges);
-            match self.sink.insert(&batch.block, &token).await {
-                Ok(()) => {}
-                Err(error) if error.kind.policy() == Policy::Retry => {
-                    self.metrics.error(error.kind);
-                    warn!(stream = self.stream, kind = %error.kind, "insert: {error}; asking the table what it has");
-                    #[cfg(feature = "mutants")]
-                    if crate::mutants::Mutant::LineageNotAsked.is_chosen() {
-                        return self.retried("insert", || self.sink.insert(&batch.block, &token)).await;
-                    }
-                    self.complete(&batch.block, &batch.ranges).await?;
-                }
-                Err(error) => return Err(error),
+    /// Resolves the doubts of a batch that stands announced; `all`: whatever its messages seem. `None` where others have
+    /// made it durable and moved on: the table then has rows of later messages, and its answer is not to be believed.
+    pub(crate) async fn resolve(
+        &self,
+        source: &impl Source,
+        mut batch: Batch<K::Block>,
+        ranges: &Ranges,
+        all: bool,
+    ) -> Result<Option<Batch<K::Block>>, PipelineError> {
+        if batch.block.rows() == 0 || !(all || batch.block.has_doubts()) {
+            return Ok(Some(batch));
+        }
+        let resolved =
+            self.retried("doubts", || self.sink.resolve(&self.topic, ranges, &batch.block, all)).await;
+        let Resolved { block, repeated, known } =
+            resolved.map_err(|error| error.in_batch(&self.topic, ranges))?;
+        let committed = self.retried("committed offsets", || source.committed()).await?;
+        if is_closed(ranges, &committed) {
+            return Ok(None);
+        }
+        let stream = &self.stream;
+        debug!(stream, ?ranges, all, rows = batch.block.rows(), left = block.rows(), "doubts are resolved");
+        if repeated + known > 0 {
+            info!(
+                stream,
+                ?ranges,
+                repeated,
+                already_there = known,
+                "changes that the table has are left out"
+            );
+        }
+        for (reason, messages) in [(SkipReason::Repeated, repeated), (SkipReason::AlreadyThere, known)] {
+            if messages > 0 {
+                batch.skip(reason, messages);
             }
         }
-        self.metrics.durable(batch, started.elapsed());
+        batch.block = block;
+        Ok(Some(batch))
+    }
+
+    /// Commits, provided that the group still stands where this worker left it.
+    ///
+    /// The broker forgets a group's offsets with a deleted topic, and takes commits for one that was made again under
+    /// the same name. The client reads on in it at the old offset; what lies before would be passed over.
+    pub(crate) async fn commit(
+        &self,
+        source: &impl Source,
+        stands: &[StartAt],
+        commits: &[OffsetCommit],
+    ) -> Result<(), PipelineError> {
+        let committed = self.retried("committed offsets", || source.committed()).await?;
+        for StartAt { partition, offset } in stands {
+            let at = committed.iter().find(|at| at.partition == *partition).and_then(|at| at.offset);
+            if at != Some(*offset) {
+                let found = at.map_or("no offset any more".to_owned(), |at| format!("offset {at}"));
+                let message = format!(
+                    "{}[{partition}]: this worker left the group at {offset}, and it has {found}: taken over by \
+                     another, set by hand, or the topic was deleted; starting again from what is there",
+                    self.topic
+                );
+                return Err(PipelineError::new(ErrorKind::Fenced, message));
+            }
+        }
+        self.retried("commit of offsets", || source.commit(commits)).await
+    }
+
+    /// Makes a batch durable that this worker announced. `asking`: the table may have rows of it, so it is asked first.
+    pub(crate) async fn write(&self, batch: &Batch<K::Block>, asking: bool) -> Result<(), PipelineError> {
+        let started = Instant::now();
+        self.write_letters(batch).await?;
+        let sent = match batch.block.rows() {
+            0 => Sent::default(),
+            _ if asking => self.complete(&batch.block, &batch.ranges).await?,
+            _ => self.insert(batch).await?,
+        };
+        self.metrics.durable(batch, sent, started.elapsed());
         Ok(())
     }
 
     /// Makes a batch durable that may have been inserted before, wholly or in part.
     pub(crate) async fn settle(&self, batch: &Batch<K::Block>, ranges: &Ranges) -> Result<(), PipelineError> {
         self.write_letters(batch).await?;
-        self.complete(&batch.block, ranges).await
+        self.complete(&batch.block, ranges).await.map(|_| ())
+    }
+
+    /// Inserts a batch that nobody has tried to insert before.
+    async fn insert(&self, batch: &Batch<K::Block>) -> Result<Sent, PipelineError> {
+        let token = self.token(&batch.ranges);
+        match self.sink.insert(&batch.block, &token).await {
+            Ok(()) => Ok(Sent::all(&batch.block)),
+            Err(error) if error.kind.policy() == Policy::Retry => {
+                self.metrics.error(error.kind);
+                warn!(stream = self.stream, kind = %error.kind, "insert: {error}; asking the table what it has");
+                #[cfg(feature = "mutants")]
+                if crate::mutants::Mutant::LineageNotAsked.is_chosen() {
+                    let again = self.retried("insert", || self.sink.insert(&batch.block, &token)).await;
+                    return again.map(|()| Sent::all(&batch.block));
+                }
+                self.complete(&batch.block, &batch.ranges).await?;
+                Ok(Sent::all(&batch.block))
+            }
+            Err(error) => Err(error.in_batch(&self.topic, &batch.ranges)),
+        }
     }
 
     fn token(&self, ranges: &Ranges) -> String {
@@ -74,34 +154,36 @@ impl<K: Sink, L: DeadLetters> Delivery<K, L> {
     }
 
     /// Sends what the table lacks of the block, until it lacks nothing.
-    async fn complete(&self, block: &K::Block, ranges: &Ranges) -> Result<(), PipelineError> {
+    async fn complete(&self, block: &K::Block, ranges: &Ranges) -> Result<Sent, PipelineError> {
         let token = self.token(ranges);
+        let mut lacked = None;
         for round in 0..ROUNDS {
             let token = if round == 0 { token.clone() } else { format!("{token}-{round}") };
             // Question and insert are one attempt: after a failure of either, the table is asked again.
-            let complete = self
+            let sent = self
                 .retried("insert", || async {
                     let missing = self.missing(block, ranges).await?;
-                    if missing.rows() == 0 {
-                        return Ok(true);
+                    if missing.rows() > 0 {
+                        self.sink.insert(&missing, &token).await?;
                     }
-                    self.sink.insert(&missing, &token).await.map(|()| false)
+                    Ok(Sent::all(&missing))
                 })
-                .await?;
-            if complete {
-                return Ok(());
+                .await
+                .map_err(|error| error.in_batch(&self.topic, ranges))?;
+            let lacked = *lacked.get_or_insert(sent);
+            if sent.rows == 0 {
+                return Ok(lacked);
             }
         }
         let missing = self.retried("lineage", || self.missing(block, ranges)).await?.rows();
         if missing == 0 {
-            return Ok(());
+            return Ok(lacked.unwrap_or_default());
         }
         let message = format!(
-            "`{}` lacks {missing} rows of a batch of {} after {ROUNDS} inserts that were all answered with success",
-            self.sink.table(),
-            self.topic
+            "`{}` lacks {missing} rows of this batch after {ROUNDS} inserts that were all answered with success",
+            self.sink.table()
         );
-        Err(PipelineError::new(ErrorKind::Unknown, message))
+        Err(PipelineError::new(ErrorKind::Unknown, message).in_batch(&self.topic, ranges))
     }
 
     async fn missing(&self, block: &K::Block, ranges: &Ranges) -> Result<K::Block, PipelineError> {
@@ -119,7 +201,10 @@ impl<K: Sink, L: DeadLetters> Delivery<K, L> {
         let Some(first) = batch.letters.first() else { return Ok(()) };
         let Some(dead_letters) = &self.dead_letters else {
             let place = format!("{}[{}]@{}", first.topic, first.partition, first.offset);
-            let message = format!("{place}: {}; there is no dead-letter topic to put it aside", first.reason);
+            let message = format!(
+                "{place}: {}; there is no topic to put it aside: name one by `kafka.dead_letter_topic`",
+                first.reason
+            );
             return Err(PipelineError::new(ErrorKind::Unsupported, message).at(first.path.clone()));
         };
         #[cfg(feature = "mutants")]

@@ -9,6 +9,8 @@ use std::fmt;
 use serde::Serialize;
 use thiserror::Error;
 
+use crate::Ranges;
+
 /// Kinds of failure, coarse enough to decide by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -101,20 +103,22 @@ impl ErrorKind {
                 "Compare the column's type with the value named; widen the column or correct the stream."
             }
             Self::Unsupported => {
-                "Decide by the stream's `on_truncate`/`on_message`, or set REPLICA IDENTITY FULL on the table."
+                "Do as the message says (`on_truncate`/`on_message` of the stream, REPLICA IDENTITY FULL, a dead-letter topic)."
             }
             Self::SchemaMismatch => {
-                "Make table and stream agree (`nova migrate`, or the stream's columns), then start again."
+                "Make table and stream agree (`nova migrate`, or the stream's columns; `nova doctor` compares them)."
             }
-            Self::Rejected => {
-                "The server's message names the value; correct the stream or the table, then start again."
-            }
+            Self::Rejected => "The server's message names the value; correct the stream or the table.",
             Self::AccessDenied => {
                 "Check user, password and grants of the connection that the message names (`nova config show` tells where they were set)."
             }
             Self::Misconfigured => "Correct what the message names; `nova doctor` tells when it is right.",
-            Self::OffsetGap => "Decide where to go on from; Nova does not skip what the message names.",
-            Self::Unknown => "This failure is not classified: keep the log and report it.",
+            Self::OffsetGap => {
+                "`nova offsets show` lists every partition; what to do is in docs/runbooks/offsets.md."
+            }
+            Self::Unknown => {
+                "This failure is not classified: keep the log and report it; `nova doctor` looks around."
+            }
         }
     }
 }
@@ -159,10 +163,72 @@ impl PipelineError {
         Self { kind, message: message.into(), path: String::new() }
     }
 
+    /// The same, about a whole batch: its places come first.
+    #[must_use]
+    pub fn in_batch(self, topic: &str, ranges: &Ranges) -> Self {
+        Self { message: format!("{}: {}", ranges.places(topic), self.message), ..self }
+    }
+
+    /// What the operator of `stream` does: the advice of the kind, and for a halt the command that goes on.
+    #[must_use]
+    pub fn way_on(&self, stream: &str) -> String {
+        let advice = self.kind.advice();
+        let command = match (self.kind, self.kind.policy()) {
+            (_, Policy::Retry | Policy::Restart) => return advice.to_owned(),
+            (ErrorKind::OffsetGap, _) => format!(
+                "If no command is named: `nova offsets set --stream {stream} --to committed --execute`. "
+            ),
+            _ => String::new(),
+        };
+        format!("{advice} {command}Then start again: `nova run --stream {stream}`, or its whole worker.")
+    }
+
     /// The same, with the place inside the message.
     #[must_use]
     pub fn at(mut self, path: impl Into<String>) -> Self {
         self.path = path.into();
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HALTS: [ErrorKind; 7] = [
+        ErrorKind::Unsupported,
+        ErrorKind::SchemaMismatch,
+        ErrorKind::Rejected,
+        ErrorKind::AccessDenied,
+        ErrorKind::Misconfigured,
+        ErrorKind::OffsetGap,
+        ErrorKind::Unknown,
+    ];
+
+    #[test]
+    fn every_halt_names_the_stream_and_a_command_that_goes_on() {
+        for kind in HALTS {
+            assert_eq!(kind.policy(), Policy::Halt);
+            let text = PipelineError::new(kind, "x").way_on("likes");
+            assert!(
+                text.starts_with(kind.advice()) && text.contains("`nova run --stream likes`"),
+                "{kind}: {text}"
+            );
+        }
+        let gap = PipelineError::new(ErrorKind::OffsetGap, "x").way_on("likes");
+        for command in ["`nova offsets show`", "`nova offsets set --stream likes --to committed --execute`"] {
+            assert!(gap.contains(command), "{gap}");
+        }
+        let passing = PipelineError::new(ErrorKind::Unavailable, "x").way_on("likes");
+        assert!(!passing.contains("nova run"), "what heals by itself needs no start: {passing}");
+    }
+
+    #[test]
+    fn a_failed_batch_names_its_places() {
+        let ranges: Ranges = [(0, 100..250), (3, 40..90)].into_iter().collect();
+        let error = PipelineError::new(ErrorKind::Rejected, "code 53").in_batch("cdc.likes", &ranges);
+        assert_eq!(error.message, "cdc.likes[0]@100..250, cdc.likes[3]@40..90: code 53");
+        let many: Ranges = (0..12).map(|partition| (partition, 0..1)).collect();
+        assert!(many.places("t").ends_with("t[2]@0..1 and 9 more"), "{}", many.places("t"));
     }
 }

@@ -7,15 +7,18 @@ mod batch;
 mod dead_letter;
 mod deliver;
 mod error;
+pub mod fail_points;
 mod ledger;
 pub mod metrics;
 #[cfg(feature = "mutants")]
 mod mutants;
 mod options;
+mod position;
 mod run;
 mod sink;
 mod source;
 mod stream_worker;
+mod takeover;
 mod transform;
 
 #[cfg(test)]
@@ -27,8 +30,11 @@ mod tests;
 
 pub use dead_letter::{DeadLetter, DeadLetters};
 pub use error::{ErrorKind, PipelineError, Policy};
-pub use ledger::{Durable, Intended, Intent, IntentError, Ledger, NewGroup, Planned, Ranges, Recovery};
+pub use ledger::{
+    Durable, Intended, Intent, IntentError, Ledger, NewGroup, Open, Planned, Ranges, Recovery, Span,
+};
 pub use options::PipelineOptions;
-pub use sink::{Block, RowId, Sink};
+pub use position::Position;
+pub use sink::{Block, MessageRows, Resolved, RowId, Seen, Sink, Standing};
 pub use source::{Committed, OffsetCommit, Source, SourceEvent, SourceMessage, StartAt, Watermarks};
 pub use stream_worker::{Connect, Connected, Endpoints, StreamWorker};

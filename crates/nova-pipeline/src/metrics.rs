@@ -55,6 +55,19 @@ pub fn describe() {
     describe_gauge!(PAUSED, "1 while delivery from the broker is paused");
 }
 
+/// What of a batch was written, as opposed to being there already.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Sent {
+    pub(crate) rows: usize,
+    bytes: usize,
+}
+
+impl Sent {
+    pub(crate) fn all(block: &impl crate::Block) -> Self {
+        Self { rows: block.rows(), bytes: block.bytes() }
+    }
+}
+
 /// Handles of one stream's metrics, looked up once.
 pub(crate) struct StreamMetrics {
     stream: String,
@@ -87,10 +100,10 @@ impl StreamMetrics {
     }
 
     /// Counts a batch that is durable.
-    pub(crate) fn durable<B: crate::Block>(&self, batch: &Batch<B>, took: Duration) {
+    pub(crate) fn durable<B: crate::Block>(&self, batch: &Batch<B>, sent: Sent, took: Duration) {
         self.received.increment(batch.messages);
-        self.sent.increment(batch.block.rows() as u64);
-        self.sent_bytes.increment(batch.block.bytes() as u64);
+        self.sent.increment(sent.rows as u64);
+        self.sent_bytes.increment(sent.bytes as u64);
         for (reason, count) in &batch.skipped {
             counter!(DISCARDED, "stream" => self.stream.clone(), "reason" => reason.name()).increment(*count);
         }
@@ -98,11 +111,11 @@ impl StreamMetrics {
             counter!(DEAD_LETTERS, "stream" => self.stream.clone(), "kind" => letter.kind.to_string())
                 .increment(1);
         }
-        if batch.block.rows() == 0 {
+        if sent.rows == 0 {
             return;
         }
         #[expect(clippy::cast_precision_loss, reason = "a metric; batches are far below 2^52 rows")]
-        self.batch_rows.record(batch.block.rows() as f64);
+        self.batch_rows.record(sent.rows as f64);
         self.write_seconds.record(took);
         if let Some(age) = batch.oldest_commit_us.and_then(age_of) {
             self.freshness.record(age);

@@ -8,7 +8,10 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use crate::{Committed, DeadLetter, DeadLetters, OffsetCommit, PipelineError, Ranges, Source};
+use crate::ledger::Metadata;
+use crate::{
+    Committed, DeadLetter, DeadLetters, OffsetCommit, PipelineError, Position, Ranges, Source, Standing,
+};
 
 /// A wrong design.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +30,8 @@ pub(crate) enum Mutant {
     LetterOnlyEnqueued,
     /// After an ambiguous answer the insert is repeated, and its answer believed.
     LineageNotAsked,
+    /// Whatever the source emits counts as emitted for the first time.
+    RepeatsNotDoubted,
 }
 
 thread_local! {
@@ -34,7 +39,7 @@ thread_local! {
 }
 
 impl Mutant {
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::CommitBeforeInsert,
         Self::RandomToken,
         Self::BoundariesNotKept,
@@ -42,6 +47,7 @@ impl Mutant {
         Self::KeptAfterLoss,
         Self::LetterOnlyEnqueued,
         Self::LineageNotAsked,
+        Self::RepeatsNotDoubted,
     ];
 
     fn named(name: &str) -> Option<Self> {
@@ -66,7 +72,7 @@ pub(crate) async fn commit_before_insert(source: &impl Source, ranges: &Ranges) 
     let moved = ranges.iter().map(|(partition, range)| OffsetCommit {
         partition,
         offset: range.end,
-        metadata: String::new(),
+        metadata: Metadata::closed(&Position::default()),
     });
     source.commit(&moved.collect::<Vec<_>>()).await
 }
@@ -80,9 +86,20 @@ pub(crate) fn random_token() -> Option<String> {
 
 pub(crate) fn without_boundaries(mut committed: Vec<Committed>) -> Vec<Committed> {
     if Mutant::BoundariesNotKept.is_chosen() {
-        committed.iter_mut().for_each(|position| position.metadata.clear());
+        for committed in &mut committed {
+            if let Ok(Some(Metadata { position, .. })) = Metadata::decode(&committed.metadata) {
+                committed.metadata = Metadata::closed(&position);
+            }
+        }
     }
     committed
+}
+
+pub(crate) fn never_doubted(standing: Standing) -> Standing {
+    match standing {
+        Standing::Doubtful if Mutant::RepeatsNotDoubted.is_chosen() => Standing::New,
+        standing => standing,
+    }
 }
 
 pub(crate) async fn only_enqueued(dead_letters: &impl DeadLetters, letters: &[DeadLetter]) -> bool {

@@ -3,6 +3,7 @@
 //! Invariant: offsets move only in [`Run::settle`], after the batch is durable; partitions are handed back only after
 //! what was read of them is settled, or given up without commit.
 
+use std::collections::BTreeMap;
 use std::future::pending;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -16,10 +17,11 @@ use tracing::{debug, info, warn};
 
 use crate::batch::Batch;
 use crate::deliver::Delivery;
+use crate::fail_points::{self, Boundary};
 use crate::transform;
 use crate::{
-    DeadLetters, Durable, ErrorKind, Intent, Ledger, PipelineError, PipelineOptions, Planned, Policy,
-    Recovery, Sink, Source, SourceEvent,
+    DeadLetters, Durable, ErrorKind, Ledger, PipelineError, PipelineOptions, Planned, Policy, Position, Sink,
+    Source, SourceEvent, SourceMessage, Span,
 };
 
 /// An intent older than this when its insert begins belongs to a worker that was held up: others may have settled the
@@ -39,6 +41,8 @@ pub(crate) struct Run<S: Source, K: Sink, L> {
     pub(crate) options: PipelineOptions,
     pub(crate) ledger: Ledger,
     pub(crate) progress: ProgressHandle,
+    /// How far the source has come, by owned partition; moves with every message that is read.
+    pub(crate) positions: BTreeMap<i32, Position>,
     batch: Batch<K::Block>,
     in_flight: Option<InFlight>,
     /// When the durable batch is committed on its own, unless the next intent takes it along before.
@@ -65,6 +69,7 @@ impl<S: Source, K: Sink, L: DeadLetters> Run<S, K, L> {
             options,
             ledger,
             progress,
+            positions: BTreeMap::new(),
             batch,
             in_flight,
             close_at,
@@ -91,7 +96,8 @@ impl<S: Source, K: Sink, L: DeadLetters> Run<S, K, L> {
                 () = due(close_at) => self.close_settled().await?,
                 event = source.next(), if reading => match event? {
                     SourceEvent::Message(message) => {
-                        transform::take(&self.mapping, source.topic(), &message, &mut self.batch)?;
+                        let position = self.positions.entry(message.partition()).or_default();
+                        transform::take(&self.mapping, source.topic(), &message, position, &mut self.batch)?;
                     }
                     SourceEvent::EndOfPartition(partition) => debug!(partition, "read to the end"),
                     SourceEvent::Assigned(partitions) => self.assigned(&partitions).await?,
@@ -146,21 +152,29 @@ impl<S: Source, K: Sink, L: DeadLetters> Run<S, K, L> {
     /// Announces the batch and starts to write it; the next one is filled meanwhile.
     fn send(&mut self) -> Result<(), PipelineError> {
         let next = Batch::new(self.delivery.sink.block());
-        let batch = std::mem::replace(&mut self.batch, next);
-        let planned = Planned::new(batch.ranges.clone());
+        let mut batch = std::mem::replace(&mut self.batch, next);
+        let spans = std::mem::take(&mut batch.starts).into_iter().map(|(partition, start)| {
+            let end = self.positions.get(&partition).cloned().unwrap_or_default();
+            (partition, Span { start, end })
+        });
+        let planned = Planned::new(batch.ranges.clone(), spans.collect());
         let (intended, commits) = self.ledger.intend(planned, now_ms(), self.mapping.fingerprint())?;
         let (source, delivery) = (Arc::clone(&self.source), Arc::clone(&self.delivery));
+        let stands = self.ledger.replace(&commits);
         self.close_at = None;
         self.in_flight = Some(Box::pin(async move {
             let announced = Instant::now();
-            delivery.retried("intent", || source.commit(&commits)).await?;
+            fail_points::reach(Boundary::BeforeIntent);
+            delivery.commit(&*source, &stands, &commits).await?;
+            fail_points::reach(Boundary::AfterIntent);
             #[cfg(feature = "mutants")]
             crate::mutants::commit_before_insert(&*source, intended.ranges()).await?;
-            if announced.elapsed() > STALE_INTENT {
-                delivery.settle(&batch, &batch.ranges).await?;
-            } else {
-                delivery.write(&batch).await?;
-            }
+            let all = batch.past || announced.elapsed() > STALE_INTENT;
+            let Some(batch) = delivery.resolve(&*source, batch, intended.ranges(), all).await? else {
+                let message = "others have settled the batch that this worker announced, and moved on";
+                return Err(PipelineError::new(ErrorKind::Fenced, message));
+            };
+            delivery.write(&batch, all || announced.elapsed() > STALE_INTENT).await?;
             Ok(intended.durable())
         }));
         Ok(())
@@ -180,7 +194,11 @@ impl<S: Source, K: Sink, L: DeadLetters> Run<S, K, L> {
             return Ok(());
         }
         let delivery = Arc::clone(&self.delivery);
-        delivery.retried("commit of offsets", || self.source.commit(&commits)).await
+        fail_points::reach(Boundary::BeforeCommit);
+        let stands = self.ledger.replace(&commits);
+        delivery.commit(&*self.source, &stands, &commits).await?;
+        fail_points::reach(Boundary::AfterCommit);
+        Ok(())
     }
 
     /// Sends and settles everything in hand.
@@ -209,58 +227,13 @@ impl<S: Source, K: Sink, L: DeadLetters> Run<S, K, L> {
         }
     }
 
-    async fn assigned(&mut self, partitions: &[i32]) -> Result<(), PipelineError> {
-        let delivery = Arc::clone(&self.delivery);
-        let committed = delivery.retried("committed offsets", || self.source.committed()).await?;
-        #[cfg(feature = "mutants")]
-        let committed = crate::mutants::without_boundaries(committed);
-        let watermarks = delivery.retried("watermarks", || self.source.watermarks(partitions)).await?;
-        let Recovery { open, starts, commits } = self.ledger.recover(&committed, &watermarks)?;
-        for intent in open {
-            self.settle_open(intent).await?;
-        }
-        if !commits.is_empty() {
-            delivery.retried("commit of offsets", || self.source.commit(&commits)).await?;
-        }
-        self.source.start(&starts).await?;
-        self.rebalanced("assigned", partitions);
-        Ok(())
-    }
-
-    /// Forms a batch again that a former owner announced, exactly: the same ranges, those of partitions that others
-    /// own included, and makes it durable. Others may do the same at the same time, with the same effect.
-    async fn settle_open(&mut self, intent: Intent) -> Result<(), PipelineError> {
-        let delivery = Arc::clone(&self.delivery);
-        let (stream, ranges) = (&delivery.stream, &intent.ranges);
-        info!(stream, ?ranges, "settling a batch that was left open");
-        if intent.mapping != self.mapping.fingerprint() {
-            warn!(
-                stream,
-                "the batch left open was made by another mapping; what is missing is made by today's"
-            );
-        }
-        let (source, mapping) = (&self.source, &self.mapping);
-        let batch = delivery
-            .retried("re-forming a batch", || async {
-                let mut batch = Batch::new(delivery.sink.block());
-                source
-                    .reread(ranges, &mut |message| {
-                        transform::take(mapping, source.topic(), message, &mut batch)
-                    })
-                    .await?;
-                Ok(batch)
-            })
-            .await?;
-        delivery.settle(&batch, ranges).await
-    }
-
     async fn revoked(&mut self, partitions: &[i32]) -> Result<(), PipelineError> {
         #[cfg(feature = "mutants")]
         if crate::mutants::Mutant::RevokeWithoutDrain.is_chosen() {
             return self.source.release(partitions).await;
         }
         let drained = timeout(self.options.drain_timeout, self.flush()).await;
-        self.ledger.give_up(partitions);
+        self.give_up(partitions);
         self.source.release(partitions).await?;
         self.rebalanced("revoked", partitions);
         drained.unwrap_or_else(|_| {
@@ -272,7 +245,7 @@ impl<S: Source, K: Sink, L: DeadLetters> Run<S, K, L> {
     /// Somebody else may own these already. What is in hand must not outlive the loss: the group can give the same
     /// partitions back at once, and then it would be announced anew beside the same messages read again.
     async fn lost(&mut self, partitions: &[i32]) -> Result<(), PipelineError> {
-        self.ledger.give_up(partitions);
+        self.give_up(partitions);
         self.source.release(partitions).await?;
         self.rebalanced("lost", partitions);
         #[cfg(feature = "mutants")]
@@ -286,7 +259,12 @@ impl<S: Source, K: Sink, L: DeadLetters> Run<S, K, L> {
         Err(PipelineError::new(ErrorKind::Fenced, message))
     }
 
-    fn rebalanced(&self, what: &str, partitions: &[i32]) {
+    fn give_up(&mut self, partitions: &[i32]) {
+        self.ledger.give_up(partitions);
+        self.positions.retain(|partition, _| !partitions.contains(partition));
+    }
+
+    pub(crate) fn rebalanced(&self, what: &str, partitions: &[i32]) {
         let owned = self.ledger.owned();
         self.delivery.metrics.rebalances.increment(1);
         self.delivery.metrics.partitions.set(u32::try_from(owned).unwrap_or(u32::MAX));

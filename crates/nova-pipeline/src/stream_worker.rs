@@ -76,7 +76,7 @@ impl<C: Connect> StreamWorker<C> {
             metrics: Arc::new(StreamMetrics::new(&self.stream)),
             shutdown: context.shutdown().clone(),
         });
-        let ledger = Ledger::new(&self.group, source.topic(), self.options.new_group);
+        let ledger = Ledger::new(&self.stream, &self.group, source.topic(), self.options.new_group);
         let (options, progress) = (self.options.clone(), context.progress().clone());
         let mut run = Run::new(Arc::clone(&source), mapping, delivery, options, ledger, progress);
         let ended = run.run(context.shutdown()).await;
@@ -99,7 +99,7 @@ impl<C: Connect> BackgroundWorker for StreamWorker<C> {
         let _running = self.status.start();
         info!(stream = self.stream, group = self.group, attempt = context.attempt(), "stream starts");
         self.run_once(&context).await.map_err(|error| {
-            let advice = error.kind.advice();
+            let advice = error.way_on(&self.stream);
             match error.kind.policy() {
                 Policy::Retry | Policy::Restart => WorkerError::transient(error).with_advice(advice),
                 Policy::DeadLetter | Policy::Halt => WorkerError::fatal(error).with_advice(advice),

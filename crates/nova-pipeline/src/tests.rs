@@ -1,5 +1,7 @@
 //! The pipeline's promises on scripted faults, with the clock under the tests' control.
 
+mod repeats;
+
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -9,8 +11,12 @@ use tokio::task::JoinSet;
 use tokio::time::{advance, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::fakes::{FakeConnect, FakeMessage, InsertFault, World, like, poison};
-use crate::{ErrorKind, NewGroup, PipelineOptions, Ranges, RowId, SourceEvent, StartAt, StreamWorker};
+use crate::batch::Batch;
+use crate::fakes::{FakeBlock, FakeConnect, FakeMessage, FakeRow, InsertFault, World, like, mapping, poison};
+use crate::transform::take;
+use crate::{
+    ErrorKind, NewGroup, PipelineOptions, Position, Ranges, SourceEvent, Standing, StartAt, StreamWorker,
+};
 
 /// A running worker on fakes.
 struct Bench {
@@ -73,7 +79,7 @@ impl Bench {
             .lock()
             .unwrap()
             .iter()
-            .flat_map(|(_, rows)| rows.iter().map(|row| row.offset))
+            .flat_map(|(_, rows)| rows.iter().map(|row| row.id.offset))
             .collect()
     }
 
@@ -94,7 +100,11 @@ async fn messages_become_one_insert_after_the_linger_and_are_committed_after_it(
     assert_eq!(bench.world.inserted.lock().unwrap().len(), 1);
     assert_eq!((bench.committed(0), bench.committed(1)), (Some(2), Some(6)));
     let log = bench.world.log.lock().unwrap().clone();
-    assert_eq!(log, ["commit", "commit", "insert", "commit"], "start, intent, insert, end");
+    assert_eq!(
+        log,
+        ["seen", "commit", "commit", "insert", "commit"],
+        "look back, start, intent, insert, end"
+    );
     assert_eq!(bench.worker.health_check().status, WorkerStatus::Running);
     bench.stop().await;
     assert_eq!(bench.worker.health_check().status, WorkerStatus::Stopped);
@@ -157,7 +167,7 @@ async fn poison_is_put_aside_and_acknowledged_before_its_offset_moves() {
     assert_eq!(letters.len(), 1);
     assert_eq!((letters[0].offset, letters[0].kind), (1, ErrorKind::Malformed));
     assert_eq!(letters[0].value.as_deref(), Some(b"poison".as_slice()));
-    assert_eq!(*bench.world.log.lock().unwrap(), ["commit", "commit", "letters", "insert", "commit"]);
+    assert_eq!(*bench.world.log.lock().unwrap(), ["seen", "commit", "commit", "letters", "insert", "commit"]);
     bench.stop().await;
 }
 
@@ -167,6 +177,8 @@ async fn poison_without_a_dead_letter_topic_halts_with_its_coordinates() {
     bench.send([assigned(&[0]), poison(0, 7)]);
     let error = bench.ended().await.unwrap_err();
     assert!(!error.is_transient() && error.reason().contains("cdc.likes[0]@7"), "{}", error.reason());
+    assert!(error.reason().contains("`kafka.dead_letter_topic`"), "{}", error.reason());
+    assert!(error.advice().is_some_and(|advice| advice.contains("`nova run --stream likes`")), "{error:?}");
     assert_eq!(bench.committed(0), Some(7), "not past the poison");
 }
 
@@ -177,7 +189,8 @@ async fn a_rejected_block_halts_and_commits_nothing() {
     });
     bench.send([assigned(&[0]), like(0, 0)]);
     let error = bench.ended().await.unwrap_err();
-    assert!(!error.is_transient() && error.advice().is_some());
+    assert!(!error.is_transient() && error.reason().starts_with("cdc.likes[0]@0..1: "), "{}", error.reason());
+    assert!(error.advice().is_some_and(|advice| advice.contains("`nova run --stream likes`")), "{error:?}");
     assert_eq!(bench.committed(0), Some(0));
     assert_eq!(*bench.world.closed.lock().unwrap(), 1, "leaves the group although it halts");
 }
@@ -202,7 +215,7 @@ async fn a_revoke_waits_for_the_drain_and_then_commits_nothing_more() {
     let mut bench = Bench::start(|_, _, _| {});
     bench.send([assigned(&[0, 1]), like(0, 0), like(1, 0), SourceEvent::Revoked(vec![1])]);
     bench.until("release", |world| !world.released.lock().unwrap().is_empty()).await;
-    assert_eq!(*bench.world.log.lock().unwrap(), ["commit", "commit", "insert", "commit", "release"]);
+    assert_eq!(*bench.world.log.lock().unwrap(), ["seen", "commit", "commit", "insert", "commit", "release"]);
     assert_eq!((bench.committed(0), bench.committed(1)), (Some(1), Some(1)));
     bench.stop().await;
 }
@@ -225,7 +238,11 @@ async fn a_loss_with_messages_in_hand_restarts_the_worker_and_commits_nothing_of
     bench.send([assigned(&[0, 1]), like(0, 0), like(1, 0), SourceEvent::Lost(vec![1]), assigned(&[1])]);
     assert!(bench.ended().await.unwrap_err().is_transient());
     assert_eq!(*bench.world.released.lock().unwrap(), [1]);
-    assert!(bench.world.commits.lock().unwrap().iter().all(|commit| commit.metadata.is_empty()));
+    let commits = bench.world.commits.lock().unwrap().clone();
+    assert!(
+        commits.iter().all(|commit| commit.metadata == "n2 0.0.-.0.0"),
+        "none announces a batch: {commits:?}"
+    );
     assert_eq!((bench.committed(0), bench.committed(1)), (Some(0), Some(0)));
 }
 
@@ -261,7 +278,7 @@ async fn shutdown_during_an_outage_ends_in_time_and_loses_nothing() {
 #[tokio::test(start_paused = true)]
 async fn skips_alone_move_the_offsets_without_an_insert() {
     let mut bench = Bench::start(|_, _, _| {});
-    let tombstone = SourceEvent::Message(FakeMessage { partition: 0, offset: 0, value: None });
+    let tombstone = SourceEvent::Message(FakeMessage { partition: 0, offset: 0, key: None, value: None });
     bench.send([assigned(&[0]), tombstone]);
     bench.until("commit", |world| world.offset(0) == Some(1)).await;
     assert!(bench.world.attempts.lock().unwrap().is_empty());
@@ -294,7 +311,7 @@ async fn keeps_the_rules_of_a_background_worker() {
 
 /// A group whose former owner announced offsets 3 and 4 of partition 0 and 0 of partition 1, and died.
 fn left_open(world: &World) {
-    let intent = "n1 0 0 0:3+2,1:0+1".to_owned();
+    let intent = "n2 0.0.-.0.0 0 0 0:3+2,1:0+1".to_owned();
     *world.committed.lock().unwrap() = [(0, (3, intent.clone())), (1, (0, intent))].into();
     for event in [like(0, 3), like(0, 4), like(1, 0), like(0, 5)] {
         let SourceEvent::Message(message) = event else { panic!("a message") };
@@ -306,8 +323,20 @@ fn open_token() -> String {
     [(0, 3..5), (1, 0..1)].into_iter().collect::<Ranges>().token("cdc.likes", "post_engagement_events")
 }
 
-fn row(partition: i32, offset: i64) -> RowId {
-    RowId { partition, offset, ordinal: 0 }
+/// The row that a like becomes.
+fn row(partition: i32, offset: i64) -> FakeRow {
+    let SourceEvent::Message(message) = like(partition, offset) else { panic!("a message") };
+    rows_of(&[message])[0]
+}
+
+/// The rows that messages become, as if nothing were doubtful.
+fn rows_of(messages: &[FakeMessage]) -> Vec<FakeRow> {
+    let mut batch = Batch::new(FakeBlock::default());
+    let mapping = mapping();
+    for message in messages {
+        take(&mapping, "cdc.likes", message, &mut Position::default(), &mut batch).unwrap();
+    }
+    batch.block.0.iter().map(|row| FakeRow { standing: Standing::New, ..*row }).collect()
 }
 
 #[tokio::test(start_paused = true)]

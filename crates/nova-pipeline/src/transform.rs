@@ -3,10 +3,12 @@
 use nova_debezium::{Message, Record, decode};
 use nova_streams::{Lineage, MapError, MapErrorKind, Mapped, Mapping, SkipReason};
 
-use crate::batch::Batch;
-use crate::{Block, DeadLetter, ErrorKind, PipelineError, Policy, SourceMessage};
+use uuid::Uuid;
 
-/// Takes one message into the batch: rows, a counted skip, or a dead letter.
+use crate::batch::Batch;
+use crate::{Block, DeadLetter, ErrorKind, MessageRows, PipelineError, Policy, Position, SourceMessage};
+
+/// Takes one message into the batch: rows, a counted skip, or a dead letter; `position` is that of its partition.
 ///
 /// # Errors
 /// What the policy table answers with a halt; the batch then lacks the message.
@@ -14,11 +16,14 @@ pub(crate) fn take<B: Block>(
     mapping: &Mapping,
     topic: &str,
     message: &dyn SourceMessage,
+    position: &mut Position,
     batch: &mut Batch<B>,
 ) -> Result<(), PipelineError> {
-    match rows_of(mapping, topic, message, batch) {
+    batch.begin(message.partition(), message.offset(), position);
+    position.reach(message.offset());
+    match rows_of(mapping, topic, message, position, batch) {
         Ok(None) => {}
-        Ok(Some(reason)) => batch.skip(reason),
+        Ok(Some(reason)) => batch.skip(reason, 1),
         Err(error) if error.kind.policy() == Policy::DeadLetter => {
             batch.keep_letter(dead_letter(mapping, topic, message, error));
         }
@@ -32,22 +37,46 @@ fn rows_of<B: Block>(
     mapping: &Mapping,
     topic: &str,
     message: &dyn SourceMessage,
+    position: &mut Position,
     batch: &mut Batch<B>,
 ) -> Result<Option<SkipReason>, PipelineError> {
-    let record = Record { key: message.key(), value: message.value() };
-    let decoded = decode(record)
-        .map_err(|error| PipelineError::new(ErrorKind::Malformed, error.to_string()).at(error.path))?;
-    let event = match decoded {
+    let event = match decoded(message)? {
         Message::Change(event) => event,
         Message::Tombstone => return Ok(Some(SkipReason::Tombstone)),
         Message::Heartbeat(_) => return Ok(Some(SkipReason::Heartbeat)),
         Message::Transaction(_) => return Ok(Some(SkipReason::TransactionMarker)),
     };
     batch.note_commit_time(event.payload.source.ts_us);
+    let standing = position.stand(message.offset(), &event.payload);
+    #[cfg(feature = "mutants")]
+    let standing = crate::mutants::never_doubted(standing);
     match mapping.map(&event, lineage(topic, message)?)? {
-        Mapped::Rows(rows) => batch.block.push(message.partition(), message.offset(), &rows).map(|()| None),
+        Mapped::Rows(rows) => {
+            let message = MessageRows {
+                partition: message.partition(),
+                offset: message.offset(),
+                event_id: event.event_id,
+                lsn: event.payload.source.lsn.unwrap_or_default(),
+                standing,
+                rows: &rows,
+            };
+            batch.block.push(&message).map(|()| None)
+        }
         Mapped::Skipped(reason) => Ok(Some(reason)),
     }
+}
+
+/// The identity of the change that a message tells; `None` where it tells none.
+pub(crate) fn event_id(message: &dyn SourceMessage) -> Option<Uuid> {
+    match decoded(message) {
+        Ok(Message::Change(event)) => Some(event.event_id),
+        _ => None,
+    }
+}
+
+fn decoded(message: &dyn SourceMessage) -> Result<Message<'_>, PipelineError> {
+    decode(Record { key: message.key(), value: message.value() })
+        .map_err(|error| PipelineError::new(ErrorKind::Malformed, error.to_string()).at(error.path))
 }
 
 fn lineage<'a>(topic: &'a str, message: &dyn SourceMessage) -> Result<Lineage<'a>, PipelineError> {

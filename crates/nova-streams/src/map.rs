@@ -51,6 +51,10 @@ pub enum SkipReason {
     Truncate,
     /// An update that changed no mapped column.
     Unchanged,
+    /// A change that the table has from an earlier message: the source emitted it again.
+    Repeated,
+    /// A snapshot's reading of a row whose state the table has.
+    AlreadyThere,
 }
 
 impl SkipReason {
@@ -64,6 +68,8 @@ impl SkipReason {
             Self::LogicalMessage => "logical_message",
             Self::Truncate => "truncate",
             Self::Unchanged => "unchanged",
+            Self::Repeated => "repeated",
+            Self::AlreadyThere => "already_there",
         }
     }
 }

@@ -68,7 +68,8 @@ impl Mapping {
         self.fingerprint
     }
 
-    /// Name and type of the columns that a row's cells stand for, in order.
+    /// Name and type of the columns that a row's cells stand for, in order: the declared ones, whose values are the
+    /// row's state, then those of [`LINEAGE_COLUMNS`] in their order. Sinks rely on it.
     #[must_use]
     pub fn columns(&self) -> &[(String, ColumnType)] {
         &self.columns

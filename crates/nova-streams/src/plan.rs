@@ -6,7 +6,8 @@ use nova_debezium::{Field, Row as SourceRow};
 
 use crate::{Cell, ColumnType, FieldSource};
 
-/// The columns that Nova fills itself, in every event table: which message made the row, and the row's weight.
+/// The columns that Nova fills itself, in every event table: which message made the row, and the row's weight. They
+/// are the last cells of every row, in this order.
 pub const LINEAGE_COLUMNS: [&str; 9] = [
     "sign",
     "event_id",

@@ -3,8 +3,8 @@
 use nova_debezium::{Message, Record, decode};
 
 use crate::{
-    Cell, Column, ColumnType, Lineage, MapErrorKind, Mapped, Mapping, SkipReason, StreamSet, TableSchema,
-    source_key,
+    Cell, Column, ColumnType, LINEAGE_COLUMNS, Lineage, MapErrorKind, Mapped, Mapping, SkipReason, StreamSet,
+    TableSchema, source_key,
 };
 
 const LIKES: &str = r#"
@@ -107,6 +107,15 @@ fn map(mapping: &Mapping, text: &str, columns: &[&str]) -> Result<Vec<Vec<String
 }
 
 const AT: &str = "2023-11-14T22:13:20.123999Z";
+
+#[test]
+fn a_row_is_its_declared_columns_and_then_the_lineage_in_order() {
+    let mapping = mapping(LIKES);
+    let names: Vec<&str> = mapping.columns().iter().map(|(name, _)| name.as_str()).collect();
+    let (declared, lineage) = names.split_at(names.len() - LINEAGE_COLUMNS.len());
+    assert_eq!(lineage, LINEAGE_COLUMNS);
+    assert_eq!(declared, ["event_time", "event_type", "note", "post_id"]);
+}
 
 #[test]
 fn an_insert_is_one_row_with_lineage() {

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Parser, Subcommand};
 
+use crate::offsets::Target;
+
 /// PostgreSQL changes as event streams in ClickHouse: exactly what was committed, and provably so.
 #[derive(Debug, Parser)]
 #[command(name = "nova", version, arg_required_else_help = true, after_help = EXAMPLES)]
@@ -48,6 +50,7 @@ Examples:
   nova config check
   nova migrate && nova connector apply && nova doctor
   nova run cdc --from-beginning
+  nova offsets show
 
 Exit codes: 0 ok, 1 failure, 2 usage or configuration, 3 differences found, 4 partial, 5 unavailable, 130 interrupted.";
 
@@ -83,6 +86,12 @@ pub enum Command {
     /// Check every server and setting that Nova depends on: one line each, with the cure.
     #[command(after_help = "Example:\n  nova doctor\n  nova doctor -o json")]
     Doctor(DoctorArgs),
+    /// Where the streams' consumer groups stand in their topics, and how to set them.
+    #[command(subcommand)]
+    Offsets(OffsetsCommand),
+    /// The JSON Schemas of the events that applications write.
+    #[command(subcommand)]
+    Schema(SchemaCommand),
 }
 
 /// `nova run`.
@@ -130,6 +139,89 @@ pub enum ConnectorCommand {
     /// Say how the connector and its tasks are.
     #[command(after_help = "Example:\n  nova connector status")]
     Status,
+    /// Start once more what has failed of the connector, and wait until it runs; what runs is left alone.
+    #[command(after_help = "Example:\n  nova connector status || nova connector restart")]
+    Restart,
+    /// Let the connector read all captured tables again, after WAL was lost; without --execute, only say what that means.
+    #[command(after_help = "Example:\n  nova connector resnapshot\n  nova connector resnapshot --execute")]
+    Resnapshot(ResnapshotArgs),
+}
+
+/// `nova connector resnapshot`.
+#[derive(Debug, Args)]
+pub struct ResnapshotArgs {
+    /// Do it.
+    #[arg(long)]
+    pub execute: bool,
+}
+
+/// `nova offsets`.
+#[derive(Debug, Subcommand)]
+pub enum OffsetsCommand {
+    /// Show offsets, lag, and how near unread messages are to their expiry. Exit code 3: something needs a decision.
+    #[command(after_help = "Example:\n  nova offsets show\n  nova offsets show --stream likes -o json")]
+    Show(OffsetsShowArgs),
+    /// Set a stream's offsets while nobody reads it; without --execute, only show what would change.
+    ///
+    /// Nothing that is in the table already is written again: after this, the worker asks the table first.
+    #[command(after_help = "Examples:\n  \
+        nova offsets set --stream likes --to earliest\n  \
+        nova offsets set --stream likes --partition 3 --to earliest --execute\n  \
+        nova offsets set --stream likes --to 2026-01-31T06:00:00Z --execute\n  \
+        nova offsets set --stream likes --to latest --allow-skip --execute")]
+    Set(OffsetsSetArgs),
+}
+
+/// `nova offsets show`.
+#[derive(Debug, Args)]
+pub struct OffsetsShowArgs {
+    /// This stream alone; can be repeated.
+    #[arg(long, value_name = "NAME")]
+    pub stream: Vec<String>,
+    /// Form of the output.
+    #[arg(short, long, value_enum, default_value_t = Output::Table)]
+    pub output: Output,
+}
+
+/// `nova offsets set`.
+#[derive(Debug, Args)]
+pub struct OffsetsSetArgs {
+    /// The stream.
+    #[arg(long, value_name = "NAME")]
+    pub stream: String,
+    /// Where to go on: `earliest`, `latest`, a time (RFC 3339), an offset (with one --partition), or `committed`: where
+    /// the group stands, and the earliest where that is not there.
+    #[arg(long, value_name = "WHERE")]
+    pub to: Target,
+    /// This partition alone; can be repeated.
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(i32).range(0..))]
+    pub partition: Vec<i32>,
+    /// Leave out messages that the topic still holds and the group has not read.
+    #[arg(long)]
+    pub allow_skip: bool,
+    /// Do it.
+    #[arg(long)]
+    pub execute: bool,
+}
+
+/// `nova schema`.
+#[derive(Debug, Subcommand)]
+pub enum SchemaCommand {
+    /// Compare the versions of each schema, and hold examples against them. Exit code 3: a version breaks readers and
+    /// does not say so, or the folder has another mistake.
+    #[command(after_help = "Example:\n  nova schema check\n  nova schema check --dir schemas/events -o json")]
+    Check(SchemaCheckArgs),
+}
+
+/// `nova schema check`.
+#[derive(Debug, Args)]
+pub struct SchemaCheckArgs {
+    /// Folder of `<type>/v<N>.json` and `<type>/examples/v<N>/{valid,invalid}/*.json`.
+    #[arg(long, value_name = "FOLDER", default_value = "schemas/events")]
+    pub dir: PathBuf,
+    /// Form of the output.
+    #[arg(short, long, value_enum, default_value_t = Output::Table)]
+    pub output: Output,
 }
 
 /// `nova doctor`.
@@ -171,5 +263,15 @@ mod tests {
         assert!(error.contains("WORKER") && error.contains("--stream"), "{error}");
         assert!(parse("nova run cdc --stream likes").is_err());
         assert!(parse("nova run --stream likes --stream posts").is_ok());
+    }
+
+    #[test]
+    fn offsets_are_set_to_a_place_that_is_understood() {
+        let cli = parse("nova offsets set --stream likes --partition 3 --partition 4 --to earliest").unwrap();
+        let Command::Offsets(OffsetsCommand::Set(args)) = cli.command else { panic!("another command") };
+        assert_eq!((args.to, args.partition, args.execute), (Target::Earliest, vec![3, 4], false));
+        let error = parse("nova offsets set --stream likes --to yesterday").unwrap_err().to_string();
+        assert!(error.contains("yesterday") && error.contains("RFC 3339"), "{error}");
+        assert!(parse("nova offsets set --to earliest").is_err(), "no stream");
     }
 }

@@ -9,7 +9,9 @@ mod connector;
 mod doctor;
 mod exit;
 mod migrate;
+mod offsets;
 mod run;
+mod schema;
 mod settings;
 mod telemetry;
 
@@ -40,14 +42,18 @@ async fn dispatch(cli: &Cli) -> Outcome {
     if let Command::Config(command) = &cli.command {
         return settings::run(command, &cli.global);
     }
+    if let Command::Schema(command) = &cli.command {
+        return schema::run(command);
+    }
     let (loaded, streams) = settings::load(&cli.global)?;
     let config = loaded.config;
     telemetry::init_log(&config.log)?;
     match &cli.command {
         Command::Run(args) => run::run(args, &config, &streams).await,
         Command::Migrate(args) => migrate::run(args, &config).await,
-        Command::Config(_) => Ok(()),
+        Command::Config(_) | Command::Schema(_) => Ok(()),
         Command::Connector(command) => connector::run(command, &config, &streams).await,
         Command::Doctor(args) => doctor::run(args, &config, &streams).await,
+        Command::Offsets(command) => offsets::run(command, &config, &streams).await,
     }
 }

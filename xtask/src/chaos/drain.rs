@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use tokio::time::{Instant, sleep};
 
 use super::checks::Check;
-use super::messages::{self, Record};
+use super::messages::{self, Messages};
 use super::site::Site;
 use crate::compare::query;
 use crate::installation::{DATABASE, clickhouse_number};
@@ -24,7 +24,7 @@ const POLL: Duration = Duration::from_millis(250);
 ///
 /// # Errors
 /// When a server cannot be asked.
-pub(super) async fn drain(site: &Site) -> Result<(Vec<Record>, Check)> {
+pub(super) async fn drain(site: &Site) -> Result<(Messages, Check)> {
     let mut findings = Vec::new();
     let begun = Instant::now();
     if !within(DRAINED_WITHIN, async || {
@@ -37,8 +37,8 @@ pub(super) async fn drain(site: &Site) -> Result<(Vec<Record>, Check)> {
         findings.push(format!("ClickHouse lacks rows {seconds} s after the last fault"));
     }
     let took = begun.elapsed();
-    let records = messages::read(&*site.kafka.read().await).await?;
-    if !within(COMMITTED_WITHIN, async || committed(site, &records).await).await {
+    let mut messages = messages::read_streams(&*site.kafka.read().await).await?;
+    if !within(COMMITTED_WITHIN, async || committed(site, &messages).await).await {
         findings.push(format!(
             "messages are not committed {} s after their rows were there",
             COMMITTED_WITHIN.as_secs()
@@ -46,13 +46,15 @@ pub(super) async fn drain(site: &Site) -> Result<(Vec<Record>, Check)> {
     }
     site.keep().await?;
     findings.extend(site.fleet.stop(STOPPED_WITHIN).await?);
+    // Only now is the last of them written.
+    messages.letters = messages::read_letters(&*site.kafka.read().await).await?;
     let entries = site.timeline.entries();
     let by_itself = entries.iter().filter(|entry| entry.fault == "ended-by-itself");
     findings.extend(by_itself.map(|entry| format!("at {:.1} s {}", entry.at.as_secs_f64(), entry.what)));
     let tasks = entries.iter().filter(|entry| entry.fault == "task-failed").count();
     let figures =
         format!("drained after {:.1} s; connector tasks restarted by request: {tasks}", took.as_secs_f64());
-    Ok((records, Check::new("goes on by itself, ends in order", figures, &findings)))
+    Ok((messages, Check::new("goes on by itself, ends in order", figures, &findings)))
 }
 
 /// Asks until the answer is yes; an error is a no, since servers may still be coming back.
@@ -68,7 +70,7 @@ async fn within(deadline: Duration, mut done: impl AsyncFnMut() -> Result<bool>)
 }
 
 /// ClickHouse has at least as many rows as were committed, for each table.
-async fn arrived(site: &Site) -> Result<bool> {
+pub(super) async fn arrived(site: &Site) -> Result<bool> {
     let sql = "SELECT source, count(before) + count(after) FROM chaos_ledger WHERE before IS DISTINCT FROM after \
                GROUP BY source";
     let expected: Vec<(String, i64)> =
@@ -86,12 +88,10 @@ async fn arrived(site: &Site) -> Result<bool> {
 }
 
 /// Every group has committed past the last message of each partition.
-async fn committed(site: &Site, records: &[Record]) -> Result<bool> {
+async fn committed(site: &Site, messages: &Messages) -> Result<bool> {
     let mut last: BTreeMap<(String, i64), u64> = BTreeMap::new();
-    for record in records.iter().filter(|record| !record.dead_letter) {
-        let end =
-            last.entry((format!("cdc.{}", record.table.name()), i64::from(record.partition))).or_default();
-        *end = record.offset.max(*end);
+    for ((table, partition), end) in messages.ends() {
+        last.insert((format!("cdc.{}", table.name()), i64::from(partition)), end);
     }
     for at in site.committed().await? {
         let past = u64::try_from(at.offset).unwrap_or_default();

@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result};
 
 use super::ledger::{self, Change};
-use super::messages::Record;
+use super::messages::Messages;
 use super::offsets::Committed;
+use super::poison::Poison;
 use super::sampler::Sample;
 use super::site::Site;
 use crate::compare::query;
@@ -37,7 +38,9 @@ pub(super) struct Evidence {
     /// ClickHouse.
     pub(super) rows: EventRows,
     /// The topics.
-    pub(super) records: Vec<Record>,
+    pub(super) messages: Messages,
+    /// What was written there beside the connector.
+    pub(super) poison: Vec<Poison>,
     /// The groups.
     pub(super) committed: Vec<Committed>,
     /// The groups and ClickHouse during the run.
@@ -45,15 +48,21 @@ pub(super) struct Evidence {
 }
 
 impl Evidence {
-    /// Gathers it; `records` and `samples` were gathered before.
+    /// Gathers it; what is passed was gathered before.
     ///
     /// # Errors
     /// When a server does not answer.
-    pub(super) async fn gather(site: &Site, records: Vec<Record>, samples: Vec<Sample>) -> Result<Self> {
+    pub(super) async fn gather(
+        site: &Site,
+        messages: Messages,
+        poison: Vec<Poison>,
+        samples: Vec<Sample>,
+    ) -> Result<Self> {
         Ok(Self {
             changes: ledger::read(&site.installation.postgres).await?,
             rows: event_rows(&*site.clickhouse.read().await).await?,
-            records,
+            messages,
+            poison,
             committed: site.committed().await?,
             samples,
         })

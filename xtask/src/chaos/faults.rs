@@ -5,26 +5,24 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use clap::ValueEnum;
 use nix::sys::signal::Signal;
 use tokio::time::sleep;
 
-use super::fleet::{ended, spawn};
+use super::fail_points;
+use super::harm::{
+    DRAINED_WITHIN, KILLED_WITHIN, Silent, join_and_leave, kill, kill_member, pause, replace_member,
+    restart_postgres,
+};
 use super::site::Site;
-use crate::stack::ServerProcess;
+use super::snapshots;
 
-/// A killed process is gone at once; this is for a slow machine.
-const KILLED_WITHIN: Duration = Duration::from_secs(10);
-/// Above `pipeline.shutdown_deadline`, 25 s.
-const DRAINED_WITHIN: Duration = Duration::from_secs(40);
 /// The members', as the site sets it.
 const SESSION_TIMEOUT: Duration = Duration::from_secs(6);
-/// PostgreSQL's fast shutdown waits until the connector has confirmed everything; an impatient operator does not.
-const FAST_SHUTDOWN_WITHIN: Duration = Duration::from_secs(5);
 
 /// The kinds of fault, by the names of `--faults`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub enum Fault {
     /// SIGKILL to a `nova run`, then a new process
     NovaKill,
@@ -32,6 +30,8 @@ pub enum Fault {
     NovaStop,
     /// SIGTERM to a `nova run` under load, then a new process
     NovaTerm,
+    /// A `nova run` kills itself at a durability boundary: before or after an intent, amid an insert and so on
+    NovaFailPoint,
     /// SIGKILL to a `nova run` while ClickHouse has its insert and does not answer; the insert goes on without it
     NovaKillMidInsert,
     /// SIGKILL to a `nova run` while the broker has its commit and does not answer
@@ -52,6 +52,10 @@ pub enum Fault {
     ConnectKill,
     /// PostgreSQL is restarted
     PostgresRestart,
+    /// Debezium reads one table, or all, by an incremental snapshot beside the changes
+    SnapshotIncremental,
+    /// The connector forgets how far it has read, and takes a whole snapshot again
+    SnapshotAgain,
 }
 
 /// What the seed decides about one fault.
@@ -62,6 +66,9 @@ pub(super) struct Draw {
     pub(super) target: usize,
     /// Position within the fault's range of durations, in thousandths.
     pub(super) length: u32,
+    /// How many faults of this kind came before, counted from the seed on: runs of consecutive seeds begin with
+    /// different variants of a fault.
+    pub(super) turn: u64,
 }
 
 impl Fault {
@@ -71,6 +78,7 @@ impl Fault {
             Self::NovaKill => "nova-kill",
             Self::NovaStop => "nova-stop",
             Self::NovaTerm => "nova-term",
+            Self::NovaFailPoint => "nova-fail-point",
             Self::NovaKillMidInsert => "nova-kill-mid-insert",
             Self::NovaKillMidCommit => "nova-kill-mid-commit",
             Self::NovaStopMidInsert => "nova-stop-mid-insert",
@@ -80,7 +88,14 @@ impl Fault {
             Self::KafkaKill => "kafka-kill",
             Self::ConnectKill => "connect-kill",
             Self::PostgresRestart => "postgres-restart",
+            Self::SnapshotIncremental => "snapshot-incremental",
+            Self::SnapshotAgain => "snapshot-again",
         }
+    }
+
+    /// Whether nothing else may break meanwhile.
+    pub(super) fn comes_alone(self) -> bool {
+        self == Self::SnapshotAgain
     }
 
     /// Shortest and longest time between breaking and mending, in milliseconds.
@@ -101,8 +116,10 @@ impl Fault {
     ///
     /// # Errors
     /// When a process cannot be signalled or does not come back.
-    async fn inflict(self, site: &Site, target: usize, lasts: Duration) -> Result<String> {
+    async fn inflict(self, site: &Site, draw: Draw, lasts: Duration) -> Result<String> {
+        let target = draw.target;
         match self {
+            Self::NovaFailPoint => fail_points::die_at_one(site, draw).await,
             Self::NovaKill => replace_member(site, target, Signal::SIGKILL, KILLED_WITHIN, lasts).await,
             Self::NovaTerm => replace_member(site, target, Signal::SIGTERM, DRAINED_WITHIN, lasts).await,
             Self::NovaStop => {
@@ -157,6 +174,8 @@ impl Fault {
                 Ok("worker".to_owned())
             }
             Self::PostgresRestart => restart_postgres(site, lasts).await,
+            Self::SnapshotIncremental => snapshots::incremental(site, draw.turn).await,
+            Self::SnapshotAgain => snapshots::again(site, draw.turn).await,
         }
     }
 }
@@ -170,105 +189,9 @@ impl Draw {
         let (shortest, longest) = self.fault.lasts_ms();
         let lasts = shortest + (longest - shortest) * u64::from(self.length.min(1000)) / 1000;
         let at = site.timeline.now();
-        let what = self.fault.inflict(site, self.target, Duration::from_millis(lasts)).await?;
+        let what = self.fault.inflict(site, self, Duration::from_millis(lasts)).await?;
         site.timeline.healed(at, self.fault.name(), what);
         Ok(())
-    }
-}
-
-async fn replace_member(
-    site: &Site,
-    target: usize,
-    signal: Signal,
-    within: Duration,
-    lasts: Duration,
-) -> Result<String> {
-    let (index, mut member) = site.fleet.member(target).await?;
-    member.process.kill(signal)?;
-    let in_time = ended(&member.process, within).await;
-    if !in_time {
-        member.process.kill(Signal::SIGKILL)?;
-        ensure!(ended(&member.process, KILLED_WITHIN).await, "member {index} cannot be killed");
-    }
-    let status = member.process.exit_status();
-    sleep(lasts).await;
-    *member = spawn(&site.installation, index)?;
-    let how = match status {
-        _ if !in_time => format!("still ran after {} s, killed", within.as_secs()),
-        Some(status) => status.to_string(),
-        None => "running".to_owned(),
-    };
-    Ok(format!("member {index}: {how}"))
-}
-
-async fn join_and_leave(site: &Site, lasts: Duration) -> Result<String> {
-    let guest = site.installation.spawn_worker("guest", &["cdc"])?;
-    sleep(lasts).await;
-    guest.process.kill(Signal::SIGTERM)?;
-    if !ended(&guest.process, DRAINED_WITHIN).await {
-        guest.process.kill(Signal::SIGKILL)?;
-    }
-    let status = guest.process.exit_status().map(|status| status.to_string());
-    Ok(format!(
-        "a third member for {:.1} s: {}",
-        lasts.as_secs_f64(),
-        status.unwrap_or_else(|| "killed".to_owned())
-    ))
-}
-
-async fn restart_postgres(site: &Site, lasts: Duration) -> Result<String> {
-    let server = site.postgres.read().await;
-    server.process.kill(server.process.stop_manner().ask())?;
-    let how = if ended(&server.process, FAST_SHUTDOWN_WITHIN).await {
-        "fast shutdown"
-    } else {
-        server.process.kill(server.process.stop_manner().abort())?;
-        ensure!(ended(&server.process, KILLED_WITHIN).await, "PostgreSQL cannot be stopped");
-        "immediate shutdown"
-    };
-    drop(server);
-    sleep(lasts).await;
-    site.postgres.write().await.restart().await?;
-    Ok(how.to_owned())
-}
-
-async fn kill(process: &ServerProcess, lasts: Duration) -> Result<()> {
-    process.kill(Signal::SIGKILL)?;
-    ensure!(ended(process, KILLED_WITHIN).await, "{} cannot be killed", process.name());
-    sleep(lasts).await;
-    Ok(())
-}
-
-/// Kills a member while a server is silent, lets the server go on, then starts the member again.
-async fn kill_member(site: &Site, target: usize, silent: Silent<'_>) -> Result<usize> {
-    let (index, mut member) = site.fleet.member(target).await?;
-    member.process.kill(Signal::SIGKILL)?;
-    ensure!(ended(&member.process, KILLED_WITHIN).await, "member {index} cannot be killed");
-    drop(silent);
-    *member = spawn(&site.installation, index)?;
-    Ok(index)
-}
-
-/// Stops a process for a while.
-async fn pause(process: &ServerProcess, lasts: Duration) -> Result<()> {
-    let _silent = Silent::since(process)?;
-    sleep(lasts).await;
-    Ok(())
-}
-
-/// A stopped process; it goes on when this is dropped.
-struct Silent<'a>(&'a ServerProcess);
-
-impl<'a> Silent<'a> {
-    fn since(process: &'a ServerProcess) -> Result<Self> {
-        process.kill(Signal::SIGSTOP)?;
-        Ok(Self(process))
-    }
-}
-
-impl Drop for Silent<'_> {
-    fn drop(&mut self) {
-        let _ = self.0.kill(Signal::SIGCONT);
     }
 }
 

@@ -9,6 +9,7 @@ use nix::sys::signal::Signal;
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::{Instant, sleep};
 
+use super::clock::Skew;
 use super::timeline::Timeline;
 use crate::installation::{Installation, RunningWorker};
 use crate::stack::ServerProcess;
@@ -18,21 +19,48 @@ const POLL: Duration = Duration::from_millis(20);
 /// The members.
 pub(super) struct Fleet {
     members: Vec<Mutex<RunningWorker>>,
+    /// The clock of the last member, when it goes wrong.
+    skew: Option<Skew>,
 }
+
+type Envs = Vec<(String, String)>;
 
 impl Fleet {
     /// Starts so many members and waits until each is ready.
     ///
     /// # Errors
     /// When one does not become ready.
-    pub(super) async fn start(installation: &Installation, members: usize) -> Result<Self> {
+    pub(super) async fn start(
+        installation: &Installation,
+        members: usize,
+        skew: Option<Skew>,
+    ) -> Result<Self> {
         let mut started = Vec::new();
         for member in 0..members {
             // The first start of the groups; those who come later find committed offsets.
             let args = ["cdc", "--from-beginning"];
-            started.push(Mutex::new(installation.run_worker(&log_name(member), &args).await?));
+            let clock = if member + 1 == members { skew.as_ref() } else { None };
+            let envs = clock.map(Skew::envs).unwrap_or_default();
+            let worker = installation.spawn_worker_with(&log_name(member), &args, envs)?;
+            worker.wait_ready().await?;
+            started.push(Mutex::new(worker));
         }
-        Ok(Self { members: started })
+        Ok(Self { members: started, skew })
+    }
+
+    /// Starts a member of the existing groups, with these variables in its environment.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub(super) fn spawn(
+        &self,
+        installation: &Installation,
+        member: usize,
+        mut envs: Envs,
+    ) -> Result<RunningWorker> {
+        let skew = self.skew.as_ref().filter(|_| member + 1 == self.members.len());
+        envs.extend(skew.map(Skew::envs).unwrap_or_default());
+        installation.spawn_worker_with(&log_name(member), &["cdc"], envs)
     }
 
     /// A member for a number drawn at random, and its index.
@@ -54,7 +82,7 @@ impl Fleet {
             let Ok(mut member) = member.try_lock() else { continue };
             if let Some(status) = member.process.exit_status() {
                 timeline.remark("ended-by-itself", format!("member {index}: {status}"));
-                *member = spawn(installation, index)?;
+                *member = self.spawn(installation, index, Vec::new())?;
             }
         }
         Ok(())
@@ -80,14 +108,6 @@ impl Fleet {
         }
         Ok(complaints)
     }
-}
-
-/// Starts a member of the existing groups.
-///
-/// # Errors
-/// When it cannot be started.
-pub(super) fn spawn(installation: &Installation, member: usize) -> Result<RunningWorker> {
-    installation.spawn_worker(&log_name(member), &["cdc"])
 }
 
 fn log_name(member: usize) -> String {

@@ -4,19 +4,28 @@
 //! Invariant: a verdict "ok" was found by checks that, at the end of the same run, also found a row corrupted on
 //! purpose.
 
+mod at_least_once;
 mod checks;
+mod clock;
+mod connector;
 mod corrupt;
 mod drain;
 mod evidence;
+mod fail_points;
 mod faults;
 mod fleet;
+mod harm;
+mod hush;
 mod ledger;
 mod messages;
 mod nemesis;
 mod offsets;
+mod poison;
+mod produce;
 mod report;
 mod sampler;
 mod site;
+mod snapshots;
 mod timeline;
 mod traffic;
 
@@ -33,9 +42,11 @@ use crate::compare::compare_all;
 use crate::prerequisites::{self, Need};
 use crate::say;
 use crate::traffic::{TrafficCounters, TrafficOptions};
-use checks::{Check, accounting, aggregates, durable, once, order};
+use checks::{Check, accounting, aggregates, durable, letters, once, order};
 use evidence::Evidence;
+use messages::Messages;
 use nemesis::Nemesis;
+use poison::Poison;
 use report::{Outcome, summary};
 use site::Site;
 
@@ -74,11 +85,12 @@ pub async fn run(args: ChaosArgs) -> Result<()> {
 async fn run_seed(args: &ChaosArgs, seed: u64) -> Outcome {
     let begun = Instant::now();
     say(&format!("seed {seed}: starting the servers and Nova"));
-    let mut outcome = match Site::start(args).await {
+    let mut outcome = match Site::start(args, seed).await {
         Ok(mut site) => {
             let done = perform(args, seed, &site).await;
             let mut outcome = done.unwrap_or_else(|error| Outcome::unfinished(seed, &error));
             outcome.timeline = site.timeline.entries();
+            outcome.conditions = site.conditions.clone();
             let folder = (!outcome.holds()).then(|| site.keep_logs());
             stop(site).await;
             outcome.kept = folder;
@@ -97,16 +109,16 @@ async fn stop(site: Site) {
 
 async fn perform(args: &ChaosArgs, seed: u64, site: &Site) -> Result<Outcome> {
     let (stop, lasts) = (CancellationToken::new(), Duration::from_secs(args.seconds));
-    say(&format!("seed {seed}: faults for {} s", args.seconds));
+    say(&format!("seed {seed}: faults for {} s; {}", args.seconds, site.conditions));
     let work = async {
         let done = disturb(args, seed, site, lasts).await;
         stop.cancel();
         done
     };
     let (done, samples) = tokio::join!(work, sampler::watch(site, &stop));
-    let ((interruptions, faults), records, orderly) = done?;
+    let Disturbed { interruptions, faults, poison, messages, orderly } = done?;
 
-    let evidence = Evidence::gather(site, records, samples).await?;
+    let evidence = Evidence::gather(site, messages, poison, samples).await?;
     let (postgres, clickhouse) = (&site.installation.postgres, site.clickhouse.read().await);
     let mut checks = vec![
         orderly,
@@ -115,6 +127,7 @@ async fn perform(args: &ChaosArgs, seed: u64, site: &Site) -> Result<Outcome> {
         order::check(&evidence),
         durable::check(&evidence),
         accounting::check(&evidence),
+        letters::check(&evidence),
         aggregates::check(&clickhouse).await?,
     ];
     // Among other differences one more would prove nothing.
@@ -132,17 +145,26 @@ async fn perform(args: &ChaosArgs, seed: u64, site: &Site) -> Result<Outcome> {
     })
 }
 
-type Disturbed = ((u64, u64), Vec<messages::Record>, Check);
+struct Disturbed {
+    /// How often the application lost PostgreSQL.
+    interruptions: u64,
+    faults: u64,
+    poison: Vec<Poison>,
+    messages: Messages,
+    orderly: Check,
+}
 
-/// Traffic and faults side by side, then the drain.
+/// Traffic, poison and faults side by side, then the drain.
 async fn disturb(args: &ChaosArgs, seed: u64, site: &Site, lasts: Duration) -> Result<Disturbed> {
     let options =
         TrafficOptions { seed, writers: WRITERS, rate: f64::from(args.rate), users: USERS, duration: lasts };
     let kinds = if args.faults.is_empty() { Fault::value_variants() } else { &args.faults };
     let counters = TrafficCounters::default();
-    let traffic = traffic::keep_writing(&site.installation.postgres, options, &counters);
-    let done = tokio::try_join!(traffic, Nemesis::new(seed, kinds).rage(site, lasts))?;
+    let traffic = traffic::keep_writing(site, options, &counters);
+    let poison = async { Ok(poison::spread(&site.broker, seed, lasts).await) };
+    let faults = Nemesis::new(seed, kinds).rage(site, lasts);
+    let (interruptions, poison, faults) = tokio::try_join!(traffic, poison, faults)?;
     say("everything is healed; waiting until all has arrived");
-    let (records, orderly) = drain::drain(site).await?;
-    Ok((done, records, orderly))
+    let (messages, orderly) = drain::drain(site).await?;
+    Ok(Disturbed { interruptions, faults, poison, messages, orderly })
 }

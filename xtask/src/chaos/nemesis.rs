@@ -4,6 +4,7 @@
 //! how fast the machine heals. Each kind comes once before any comes twice. In the last third faults come in twos
 //! and threes at the same time.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -23,11 +24,20 @@ pub(super) struct Nemesis {
     kinds: Vec<Fault>,
     /// Kinds of this round that have not come yet.
     deck: Vec<Fault>,
+    seed: u64,
+    /// How often each kind was drawn.
+    drawn: BTreeMap<Fault, u64>,
 }
 
 impl Nemesis {
     pub(super) fn new(seed: u64, kinds: &[Fault]) -> Self {
-        Self { rng: StdRng::seed_from_u64(seed), kinds: kinds.to_vec(), deck: Vec::new() }
+        Self {
+            rng: StdRng::seed_from_u64(seed),
+            kinds: kinds.to_vec(),
+            deck: Vec::new(),
+            seed,
+            drawn: BTreeMap::new(),
+        }
     }
 
     /// Injects faults for so long; then everything runs again.
@@ -60,9 +70,19 @@ impl Nemesis {
                 self.deck = self.kinds.clone();
             }
             let fault = self.deck.swap_remove(self.rng.random_range(0..self.deck.len()));
+            if fault.comes_alone() && !draws.is_empty() {
+                self.deck.push(fault);
+                return draws;
+            }
             if draws.iter().all(|draw| draw.fault != fault) {
                 let (target, length) = (self.rng.random_range(0..TARGETS), self.rng.random_range(0..=1000));
-                draws.push(Draw { fault, target, length });
+                let before = self.drawn.entry(fault).or_default();
+                let turn = self.seed.wrapping_add(*before);
+                *before += 1;
+                draws.push(Draw { fault, target, length, turn });
+            }
+            if fault.comes_alone() {
+                return draws;
             }
         }
         draws
@@ -99,5 +119,15 @@ mod tests {
             }
         }
         assert_eq!(Nemesis::new(1, &[Fault::NovaKill]).next(true).len(), 1);
+    }
+
+    #[test]
+    fn what_comes_alone_is_in_no_mixture_and_has_its_turn() {
+        let kinds = [Fault::NovaKill, Fault::KafkaKill, Fault::SnapshotAgain];
+        let mut nemesis = Nemesis::new(1, &kinds);
+        let rounds: Vec<Vec<Fault>> =
+            (0..30).map(|_| nemesis.next(true).iter().map(|draw| draw.fault).collect()).collect();
+        let alone = rounds.iter().filter(|faults| faults.contains(&Fault::SnapshotAgain));
+        assert!(alone.clone().all(|faults| faults.len() == 1) && alone.count() >= 10);
     }
 }

@@ -63,7 +63,7 @@ fn parse(answer: &[u8]) -> Result<Vec<Committed>> {
     Ok(found)
 }
 
-struct Rest<'a>(&'a [u8]);
+pub(super) struct Rest<'a>(pub(super) &'a [u8]);
 
 impl<'a> Rest<'a> {
     fn take<const N: usize>(&mut self) -> Result<[u8; N]> {
@@ -72,20 +72,20 @@ impl<'a> Rest<'a> {
         Ok(*bytes)
     }
 
-    fn i16(&mut self) -> Result<i16> {
+    pub(super) fn i16(&mut self) -> Result<i16> {
         Ok(i16::from_be_bytes(self.take()?))
     }
 
-    fn i32(&mut self) -> Result<i32> {
+    pub(super) fn i32(&mut self) -> Result<i32> {
         Ok(i32::from_be_bytes(self.take()?))
     }
 
-    fn i64(&mut self) -> Result<i64> {
+    pub(super) fn i64(&mut self) -> Result<i64> {
         Ok(i64::from_be_bytes(self.take()?))
     }
 
     /// A nullable string; empty for null.
-    fn text(&mut self) -> Result<String> {
+    pub(super) fn text(&mut self) -> Result<String> {
         let length = usize::try_from(self.i16()?).unwrap_or_default();
         let (bytes, rest): (&'a [u8], &'a [u8]) =
             self.0.split_at_checked(length).context("Kafka's answer ends early")?;

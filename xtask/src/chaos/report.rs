@@ -12,6 +12,8 @@ use super::timeline::Entry;
 pub(super) struct Outcome {
     pub(super) seed: u64,
     pub(super) faults: u64,
+    /// What the seed decides about the whole run.
+    pub(super) conditions: String,
     /// Committed changes, by the writers' book.
     pub(super) changes: usize,
     pub(super) event_rows: usize,
@@ -46,7 +48,7 @@ impl Outcome {
 
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "seed {}: {}", self.seed, self.verdict())?;
+        writeln!(f, "seed {}: {}\n{}", self.seed, self.verdict(), self.conditions)?;
         for entry in &self.timeline {
             writeln!(f, "{entry}")?;
         }
@@ -72,15 +74,15 @@ impl fmt::Display for Outcome {
 /// All seeds as a table in Markdown.
 pub(super) fn summary(outcomes: &[Outcome]) -> String {
     let mut text = String::from(
-        "| seed | faults | committed changes | event rows | PostgreSQL lost | seconds | verdict |\n\
-         | ---: | ---: | ---: | ---: | ---: | ---: | --- |\n",
+        "| seed | conditions | faults | committed changes | event rows | PostgreSQL lost | seconds | verdict |\n\
+         | ---: | --- | ---: | ---: | ---: | ---: | ---: | --- |\n",
     );
     for outcome in outcomes {
-        let Outcome { seed, faults, changes, event_rows, interruptions, took, .. } = outcome;
+        let Outcome { seed, conditions, faults, changes, event_rows, interruptions, took, .. } = outcome;
         let (seconds, verdict) = (took.as_secs(), outcome.verdict());
         let _ = writeln!(
             text,
-            "| {seed} | {faults} | {changes} | {event_rows} | {interruptions} | {seconds} | {verdict} |"
+            "| {seed} | {conditions} | {faults} | {changes} | {event_rows} | {interruptions} | {seconds} | {verdict} |"
         );
     }
     text

@@ -10,7 +10,11 @@ use anyhow::{Context, Result, bail, ensure};
 use tokio::sync::RwLock;
 use tokio::time::{Instant, sleep};
 
+use super::at_least_once;
+use super::clock::Skew;
+use super::connector::Connector;
 use super::fleet::Fleet;
+use super::hush::Hush;
 use super::ledger;
 use super::offsets::{self, Committed};
 use super::timeline::Timeline;
@@ -21,6 +25,7 @@ use crate::stack::{
     ClickHouseServer, ConnectServer, KafkaServer, Lifetime, PostgresServer, Stack, StackOptions,
 };
 use crate::traffic::Table;
+use crate::workspace;
 
 /// Members that are always there; `member-join-leave` adds one more.
 const MEMBERS: usize = 2;
@@ -29,8 +34,6 @@ const SESSION_TIMEOUT: &str = "6s";
 const REQUEST_TIMEOUT: &str = "3s";
 /// A killed Connect waits at its next start until its open transaction has timed out; by default for a minute.
 const MORE_SETTINGS: &str = "[connect.extra]\n\"producer.override.transaction.timeout.ms\" = \"10000\"\n";
-/// Enough of a Java exception to know it again.
-const CAUSE_CHARS: usize = 200;
 const GROUPS_WITHIN: Duration = Duration::from_secs(60);
 /// Partitions of each topic, as the installation makes them.
 const PARTITIONS: usize = 4;
@@ -44,10 +47,12 @@ pub(super) struct Site {
     pub(super) clickhouse: RwLock<ClickHouseServer>,
     pub(super) installation: Installation,
     pub(super) timeline: Timeline,
+    /// What the seed decides about the whole run, in words.
+    pub(super) conditions: String,
     /// `host:port` of Kafka; it stays over restarts.
     pub(super) broker: String,
-    /// Connect's REST interface.
-    pub(super) connect_url: String,
+    pub(super) connector: Connector,
+    pub(super) hush: Hush,
     /// The folder, and no server any more.
     stack: Stack,
 }
@@ -57,19 +62,25 @@ impl Site {
     ///
     /// # Errors
     /// When something does not start.
-    pub(super) async fn start(args: &ChaosArgs) -> Result<Self> {
+    pub(super) async fn start(args: &ChaosArgs, seed: u64) -> Result<Self> {
         let mut stack = Stack::start(StackOptions::default()).await?;
         stack.clickhouse()?.process().context("chaos kills ClickHouse; unset NOVA_CLICKHOUSE_URL")?;
-        let mut installation = Installation::prepare(&stack, Lifetime::WithOwner).await?;
-        if let Some(nova) = &args.nova {
-            installation.nova = nova.canonicalize().with_context(|| nova.display().to_string())?;
-        }
+        let skew = if Skew::is_for(seed) { Some(Skew::build(&stack.run_dir).await?) } else { None };
+        let nova = program(args, &stack).await?;
+        let installation = Installation::prepare_with(nova, &stack, Lifetime::WithOwner).await?;
         configure(&installation, &args.group_protocol)?;
         installation.install().await?;
         ledger::install(&installation.postgres).await?;
         traffic::spread_over_months(&installation.postgres).await?;
-        let fleet = Fleet::start(&installation, MEMBERS).await?;
-        let (broker, connect_url) = (stack.kafka()?.bootstrap(), stack.connect()?.url());
+        let connector = Connector::new(&stack.connect()?.url())?;
+        let at_least_once = args.at_least_once || at_least_once::of_seed(seed);
+        if at_least_once {
+            let connect = stack.connect.as_mut().context("no Connect")?;
+            at_least_once::set(&connector, connect, &stack.run_dir).await?;
+        }
+        let conditions = conditions(skew.as_ref(), at_least_once);
+        let fleet = Fleet::start(&installation, MEMBERS, skew).await?;
+        let broker = stack.kafka()?.bootstrap();
         let site = Self {
             fleet,
             connect: RwLock::new(stack.connect.take().context("no Connect")?),
@@ -78,11 +89,14 @@ impl Site {
             clickhouse: RwLock::new(stack.clickhouse.take().context("no ClickHouse")?),
             installation,
             timeline: Timeline::start(),
+            conditions,
             broker,
-            connect_url,
+            connector,
+            hush: Hush::default(),
             stack,
         };
         site.groups_have_begun().await?;
+        site.connector_has_noted().await?;
         Ok(Self { timeline: Timeline::start(), ..site })
     }
 
@@ -119,6 +133,24 @@ impl Site {
         Ok(())
     }
 
+    /// The connector may be killed from here on: it goes on where it was. A row that is no change of the application
+    /// gives it something to note.
+    async fn connector_has_noted(&self) -> Result<()> {
+        let signal = "INSERT INTO debezium_signal (id, type, data) \
+                      VALUES (gen_random_uuid(), 'log', '{\"message\": \"chaos begins\"}')";
+        sqlx::query(signal).execute(&self.installation.postgres).await.context("a first change")?;
+        let deadline = Instant::now() + GROUPS_WITHIN;
+        while !self.connector.has_noted().await.unwrap_or_default() {
+            ensure!(
+                Instant::now() < deadline,
+                "the connector has noted nothing in {} s",
+                GROUPS_WITHIN.as_secs()
+            );
+            sleep(Duration::from_millis(200)).await;
+        }
+        Ok(())
+    }
+
     /// Does what an operator's tools do meanwhile: restarts members that ended and connector tasks that failed.
     ///
     /// # Errors
@@ -126,28 +158,27 @@ impl Site {
     pub(super) async fn keep(&self) -> Result<()> {
         self.fleet.keep(&self.installation, &self.timeline).await?;
         // Connect may be away right now; the next round asks again.
-        if let Ok(Some(cause)) = self.restart_failed_tasks().await {
+        if let Ok(Some(cause)) = self.connector.restart_failed_tasks().await {
             self.timeline.remark("task-failed", format!("restarted by request: {cause}"));
         }
         Ok(())
     }
+}
 
-    /// Restarts the connector's failed tasks; answers why one had failed.
-    async fn restart_failed_tasks(&self) -> Result<Option<String>> {
-        let client = reqwest::Client::builder().timeout(Duration::from_secs(2)).build()?;
-        let connector = format!("{}/connectors/nova-cdc", self.connect_url);
-        let text = client.get(format!("{connector}/status")).send().await?.error_for_status()?.text().await?;
-        let status: serde_json::Value = serde_json::from_str(&text)?;
-        let tasks = status.get("tasks").and_then(|tasks| tasks.as_array()).context("no tasks")?;
-        let failed = |task: &&serde_json::Value| task.get("state").is_some_and(|state| state == "FAILED");
-        let Some(task) = tasks.iter().find(failed) else { return Ok(None) };
-        let trace = task.get("trace").and_then(|trace| trace.as_str()).unwrap_or_default();
-        let causes: Vec<&str> = trace.lines().filter(|line| !line.starts_with(['\t', ' '])).collect();
-        let cause = causes.join(" | ").chars().take(CAUSE_CHARS).collect();
-        let url = format!("{connector}/restart?includeTasks=true&onlyFailed=true");
-        client.post(url).send().await?.error_for_status()?;
-        Ok(Some(cause))
-    }
+fn conditions(skew: Option<&Skew>, at_least_once: bool) -> String {
+    let connector = if at_least_once { "connector at least once" } else { "connector exactly once" };
+    skew.map_or_else(|| connector.to_owned(), |skew| format!("{connector}, {skew}"))
+}
+
+/// A copy of the program under test: whoever builds meanwhile does not change what runs here.
+async fn program(args: &ChaosArgs, stack: &Stack) -> Result<PathBuf> {
+    let nova = match &args.nova {
+        Some(nova) => nova.clone(),
+        None => workspace::build_binary_with("nova", "nova-pipeline/failpoints").await?,
+    };
+    let copy = stack.run_dir.subdir("program")?.join("nova");
+    tokio::fs::copy(&nova, &copy).await.with_context(|| format!("copying {}", nova.display()))?;
+    Ok(copy)
 }
 
 /// Writes our settings into the configuration that the installation made.

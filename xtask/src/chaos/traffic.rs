@@ -3,6 +3,7 @@
 //! Invariant: whether a transaction is committed is what the ledger table says, never what a writer was told: the
 //! answer to a COMMIT may be lost.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -10,6 +11,7 @@ use sqlx::PgPool;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
+use super::site::Site;
 use crate::traffic::{TrafficCounters, TrafficOptions, run_counted};
 
 /// Longer than any restart of the nemesis.
@@ -44,32 +46,41 @@ pub(super) async fn spread_over_months(postgres: &PgPool) -> Result<()> {
 /// # Errors
 /// When it stays away, or refuses a statement for good.
 pub(super) async fn keep_writing(
-    pool: &PgPool,
+    site: &Site,
     options: TrafficOptions,
     counters: &TrafficCounters,
 ) -> Result<u64> {
-    let end = Instant::now() + options.duration;
-    let (mut interruptions, mut last_commit, mut committed) = (0, Instant::now(), 0);
+    let (pool, end) = (&site.installation.postgres, Instant::now() + options.duration);
+    let (mut interruptions, mut runs, mut last_commit, mut committed) = (0, 0_u64, Instant::now(), 0);
     loop {
+        let speaking = site.hush.speak().await;
         let duration = end.saturating_duration_since(Instant::now());
         if duration < Duration::from_millis(100) {
             return Ok(interruptions);
         }
         // New decisions after an interruption, or the writers would repeat those they have taken.
-        let seed = options.seed.wrapping_add(interruptions << 16);
-        let options = TrafficOptions { duration, seed, ..options };
-        match run_counted(pool, &options, counters, |_| {}, CancellationToken::new()).await {
-            Ok(_) => return Ok(interruptions),
-            Err(error) => {
-                interruptions += 1;
-                if counters.transactions() > committed {
-                    (committed, last_commit) = (counters.transactions(), Instant::now());
-                }
-                if last_commit.elapsed() > AWAY_AT_MOST {
-                    bail!(error.context("the application cannot write any more"));
-                }
-                sleep(PAUSE).await;
+        let options = TrafficOptions { duration, seed: options.seed.wrapping_add(runs << 16), ..options };
+        runs += 1;
+        let stop = CancellationToken::new();
+        let writing = run_counted(pool, &options, counters, |_| {}, stop.clone());
+        let mut writing = pin!(writing);
+        let outcome = tokio::select! {
+            outcome = &mut writing => outcome,
+            () = site.hush.wanted() => {
+                stop.cancel();
+                writing.await
             }
+        };
+        drop(speaking);
+        if counters.transactions() > committed {
+            (committed, last_commit) = (counters.transactions(), Instant::now());
+        }
+        if let Err(error) = outcome {
+            interruptions += 1;
+            if last_commit.elapsed() > AWAY_AT_MOST {
+                bail!(error.context("the application cannot write any more"));
+            }
+            sleep(PAUSE).await;
         }
     }
 }

@@ -57,7 +57,12 @@ impl Kit {
         let jvm = jars.zip(found.java).map(|((libs, plugins), java)| Jvm { java, libs, plugins });
         let clickhouse = match engine {
             Some(library) => {
-                let program = workspace::build_binary("embedded-clickhouse").await?;
+                let package = "embedded-clickhouse";
+                let program = if options.release {
+                    workspace::build_release(package, "--bin", package).await?
+                } else {
+                    workspace::build_binary(package).await?
+                };
                 Some(ClickHouseSource::Embedded { program, library })
             }
             None => clickhouse,

@@ -30,6 +30,8 @@ pub struct StackOptions {
     pub lifetime: Lifetime,
     /// PostgreSQL's `fsync`. Off, a crash of the machine (not of a process) can damage its data.
     pub fsync: bool,
+    /// Build the servers of our own for speed.
+    pub release: bool,
     /// Say on stderr what is being prepared and started.
     pub announce: bool,
 }
@@ -50,6 +52,7 @@ impl StackOptions {
             keep: false,
             lifetime: Lifetime::WithOwner,
             fsync: false,
+            release: false,
             announce: false,
         }
     }

@@ -14,7 +14,7 @@ use nova_pipeline::{Block as _, Sink as _};
 use nova_streams::Cell;
 
 use crate::recovery::{TABLE, TOPIC, Topic, assert_exactly_once, migrated, work_off};
-use crate::server::{Server, number, sink};
+use crate::server::{Server, message, number, sink};
 
 const MONTHS: u16 = 6;
 
@@ -85,7 +85,7 @@ impl Scene {
         let sink = sink(&self.client, TABLE, &["event_time"]).await;
         let mut block = sink.block();
         let new_year_2015_ms = 1_420_070_400_000;
-        block.push(0, 0, &[vec![Cell::Ticks(new_year_2015_ms + month * 31 * 86_400_000)]]).unwrap();
+        block.push(&message(0, &[vec![Cell::Ticks(new_year_2015_ms + month * 31 * 86_400_000)]])).unwrap();
         let before = self.count().await;
         sink.insert(&block, &self.token).await.unwrap();
         self.count().await > before

@@ -5,7 +5,7 @@ use nova_clickhouse::{Client, TableInfo, TableSink};
 use nova_pipeline::{Block as _, ErrorKind, PipelineError, Sink as _};
 use nova_streams::{Cell, ColumnType};
 
-use crate::server::{Server, sink};
+use crate::server::{Server, message, sink};
 
 async fn table(client: &Client, settings: &str) -> TableSink {
     let sql =
@@ -16,7 +16,7 @@ async fn table(client: &Client, settings: &str) -> TableSink {
 
 async fn insert(sink: &TableSink, token: &str) -> Result<(), PipelineError> {
     let mut block = sink.block();
-    block.push(0, 0, &[vec![Cell::UInt(1), Cell::UInt(2)]]).unwrap();
+    block.push(&message(0, &[vec![Cell::UInt(1), Cell::UInt(2)]])).unwrap();
     sink.insert(&block, token).await
 }
 

@@ -5,7 +5,7 @@ use nova_clickhouse::{Client, TableSink};
 use nova_pipeline::{Block as _, ErrorKind, Sink as _};
 use nova_streams::Cell;
 
-use crate::server::{Server, number, sink};
+use crate::server::{Server, message, number, sink};
 
 const DAY_MS: i64 = 86_400_000;
 
@@ -35,7 +35,7 @@ async fn a_repeat_with_its_token_adds_nothing_and_another_token_adds_all() {
     let sink = events(&client).await;
     let mut block = sink.block();
     // Rows of three months: one insert, three parts, one token.
-    block.push(0, 0, &[row(1, 0), row(2, 40), row(3, 80)]).unwrap();
+    block.push(&message(0, &[row(1, 0), row(2, 40), row(3, 80)])).unwrap();
     for _ in 0..3 {
         sink.insert(&block, "batch-a").await.unwrap();
     }
@@ -44,7 +44,7 @@ async fn a_repeat_with_its_token_adds_nothing_and_another_token_adds_all() {
     assert_eq!(count(&client).await, 6);
     // The token decides, not the content: another block under a known token is taken for the repeat.
     let mut other = sink.block();
-    other.push(0, 0, &[row(9, 0)]).unwrap();
+    other.push(&message(0, &[row(9, 0)])).unwrap();
     sink.insert(&other, "batch-a").await.unwrap();
     assert_eq!(count(&client).await, 6);
 }
@@ -57,14 +57,14 @@ async fn a_large_batch_over_many_months_is_one_insert() {
     let mut block = sink.block();
     // 150 months: beyond the server's default limit of 100 partitions an insert.
     for id in 0..150u64 {
-        block.push(0, 0, &[row(id, i64::try_from(id).unwrap() * 31)]).unwrap();
+        block.push(&message(0, &[row(id, i64::try_from(id).unwrap() * 31)])).unwrap();
     }
     sink.insert(&block, "months").await.unwrap();
     assert_eq!(count(&client).await, 150);
 
     let mut block = sink.block();
     for id in 0..200_000u64 {
-        block.push(0, 0, &[row(id, 10_000)]).unwrap();
+        block.push(&message(0, &[row(id, 10_000)])).unwrap();
     }
     sink.insert(&block, "large").await.unwrap();
     let parts = "SELECT count() FROM system.parts WHERE partition = '199705' AND level = 0 AND rows = 200000";
@@ -79,7 +79,7 @@ async fn a_server_that_is_down_is_unavailable_and_an_empty_block_does_not_ask_it
     server.kill();
     sink.insert(&sink.block(), "t").await.unwrap();
     let mut block = sink.block();
-    block.push(0, 0, &[row(1, 1)]).unwrap();
+    block.push(&message(0, &[row(1, 1)])).unwrap();
     assert_eq!(sink.insert(&block, "").await.unwrap_err().kind, ErrorKind::Misconfigured);
     // The first attempt may still find a connection that looks alive: then nobody can say what happened to it.
     let first = sink.insert(&block, "t").await.unwrap_err().kind;

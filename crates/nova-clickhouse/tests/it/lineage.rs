@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use nova_clickhouse::{Client, TableSink};
 use nova_pipeline::{ErrorKind, Ranges, RowId, Sink as _};
+use uuid::Uuid;
 
 use crate::recovery::{TABLE, migrated};
 use crate::server::{Server, number, sink};
@@ -13,12 +14,18 @@ async fn events(client: &Client) -> TableSink {
     sink(client, TABLE, &["event_time"]).await
 }
 
+fn event(offset: i64) -> Uuid {
+    Uuid::from_u128(offset.unsigned_abs().into())
+}
+
 /// One row in the month, for a message.
 async fn add(client: &Client, topic: &str, month: u8, (partition, offset, ordinal): (i32, i64, u8)) {
     let topic = topic.replace('\\', "\\\\").replace('\'', "\\'");
     let sql = format!(
-        "INSERT INTO {TABLE} (event_time, topic, kafka_partition, kafka_offset, ordinal) \
-         SETTINGS deduplicate_insert = 'disable' VALUES ('2026-{month:02}-01', '{topic}', {partition}, {offset}, {ordinal})"
+        "INSERT INTO {TABLE} (event_time, topic, kafka_partition, kafka_offset, ordinal, event_id) \
+         SETTINGS deduplicate_insert = 'disable' VALUES \
+         ('2026-{month:02}-01', '{topic}', {partition}, {offset}, {ordinal}, '{}')",
+        event(offset)
     );
     client.execute(&sql).await.unwrap();
 }
@@ -29,8 +36,11 @@ fn ranges(ranges: &[(i32, std::ops::Range<i64>)]) -> Ranges {
 
 async fn present(sink: &TableSink, topic: &str, wanted: &Ranges) -> Vec<(i32, i64, u8)> {
     let rows = sink.present(topic, wanted).await.unwrap();
-    let mut rows: Vec<_> =
-        rows.into_iter().map(|RowId { partition, offset, ordinal }| (partition, offset, ordinal)).collect();
+    assert!(rows.iter().all(|row| row.event_id == event(row.offset)), "{rows:?}");
+    let mut rows: Vec<_> = rows
+        .into_iter()
+        .map(|RowId { partition, offset, ordinal, .. }| (partition, offset, ordinal))
+        .collect();
     rows.sort_unstable();
     rows
 }
@@ -106,7 +116,7 @@ async fn a_hundred_partitions_are_one_question_and_a_missing_table_an_error() {
     );
     client.execute(&sql).await.unwrap();
     let wanted: Ranges = (0..100).map(|partition| (partition, 1_000_000_002..1_000_000_007)).collect();
-    assert_eq!(present(&sink, "cdc.likes", &wanted).await.len(), 500);
+    assert_eq!(sink.present("cdc.likes", &wanted).await.unwrap().len(), 500);
     client.execute(&format!("DROP TABLE {TABLE} SYNC")).await.unwrap();
     let error = sink.present("cdc.likes", &wanted).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::SchemaMismatch);

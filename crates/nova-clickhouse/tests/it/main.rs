@@ -4,14 +4,17 @@
 
 mod broken_log;
 mod codes;
+mod doubtful;
 mod failures;
 mod inserts;
 mod killed;
 mod lineage;
 mod migrations;
 mod recovery;
+mod repeats;
 mod schema;
 mod server;
+mod snapshots;
 mod values;
 mod views;
 mod window;

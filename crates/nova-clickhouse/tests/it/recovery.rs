@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -70,25 +71,63 @@ type Positions = BTreeMap<i32, (i64, String)>;
 #[derive(Default)]
 pub(crate) struct Topic {
     log: Mutex<Vec<Like>>,
+    likes: AtomicUsize,
     committed: watch::Sender<Positions>,
-    intents: Mutex<Vec<String>>,
+    /// The commits of the last batch that was announced.
+    announced: Mutex<Positions>,
 }
 
 impl Topic {
-    /// Appends likes over that many months, odd offsets only: gaps as transaction markers leave them.
+    /// Appends likes over that many months.
     pub(crate) fn append(&self, likes: usize, months: usize) {
-        let mut log = self.log.lock().unwrap();
-        for number in log.len()..log.len() + likes {
-            let partition = i32::try_from(number % 2).unwrap();
-            let offset = i64::try_from(number / 2 * 2 + 1).unwrap();
-            log.push(Like { partition, offset, value: like(number, number % months) });
+        let begun = self.likes.fetch_add(likes, Ordering::Relaxed);
+        for number in begun..begun + likes {
+            self.emit(number, like(number, number % months));
         }
     }
 
-    /// Rows that the topic's messages become.
+    /// Appends the last likes once more, as a connector does that was killed before it noted how far it was.
+    pub(crate) fn append_again(&self, likes: usize, months: usize) {
+        let end = self.likes.load(Ordering::Relaxed);
+        for number in end - likes..end {
+            let value = like(number, number % months);
+            // The first transaction after a start comes without the commit before it.
+            let first = number == end - likes;
+            let commit = format!(r#"[\"{}\","#, commit(number));
+            self.emit(number, if first { value.replace(&commit, "[null,") } else { value });
+        }
+    }
+
+    /// Appends what a snapshot reads: the likes, but for those that were moved, whose insert the topic never had.
+    pub(crate) fn append_snapshot(&self, months: usize) {
+        let likes = 0..self.likes.load(Ordering::Relaxed);
+        for number in likes.filter(|number| !number.is_multiple_of(UPDATE_EACH)) {
+            self.emit(number, message(number, "r", "null", &row(number, number % months)));
+        }
+    }
+
+    /// Odd offsets only: gaps as transaction markers leave them.
+    fn emit(&self, number: usize, value: String) {
+        let partition = i32::try_from(number % 2).unwrap();
+        let offset = self.end(partition) + 1;
+        self.log.lock().unwrap().push(Like { partition, offset, value });
+    }
+
+    /// The group is deleted, and what it committed is forgotten.
+    pub(crate) fn forget(&self) {
+        self.committed.send_modify(BTreeMap::clear);
+    }
+
+    /// The topic is deleted and made again, which forgets the group's offsets, too.
+    pub(crate) fn make_again(&self) {
+        self.log.lock().unwrap().clear();
+        self.forget();
+    }
+
+    /// Rows that the likes become, however often they are emitted.
     pub(crate) fn rows(&self) -> i64 {
-        let messages = self.log.lock().unwrap().len();
-        i64::try_from(messages + messages.div_ceil(UPDATE_EACH)).unwrap()
+        let likes = self.likes.load(Ordering::Relaxed);
+        i64::try_from(likes + likes.div_ceil(UPDATE_EACH)).unwrap()
     }
 
     fn end(&self, partition: i32) -> i64 {
@@ -97,14 +136,19 @@ impl Topic {
     }
 
     fn is_closed(&self, positions: &Positions) -> bool {
-        (0..PARTITIONS)
-            .all(|partition| positions.get(&partition) == Some(&(self.end(partition), String::new())))
+        (0..PARTITIONS).all(|partition| {
+            positions.get(&partition).is_some_and(|(offset, metadata)| {
+                *offset == self.end(partition) && intent(metadata).is_none()
+            })
+        })
     }
 
     /// Waits until a batch is announced.
     pub(crate) async fn announced(&self) {
-        self.until("an intent", |positions| positions.values().any(|(_, metadata)| !metadata.is_empty()))
-            .await;
+        self.until("an intent", |positions| {
+            positions.values().any(|(_, metadata)| intent(metadata).is_some())
+        })
+        .await;
     }
 
     /// Waits until everything is committed.
@@ -120,38 +164,52 @@ impl Topic {
 
     /// Takes the commit of the last batch back: as if its owner had died right before it.
     pub(crate) fn reopen(&self) -> Intent {
-        let text = self.intents.lock().unwrap().last().unwrap().clone();
-        let intent = Intent::decode(&text).unwrap();
-        let positions =
-            intent.ranges.iter().map(|(partition, range)| (partition, (range.start, text.clone())));
-        self.committed.send_modify(|committed| committed.extend(positions));
+        let announced = self.announced.lock().unwrap().clone();
+        let intent = announced.values().find_map(|(_, metadata)| intent(metadata)).unwrap();
+        self.committed.send_modify(|committed| committed.extend(announced));
         intent
     }
 }
 
+/// The batch that is open at a committed offset.
+fn intent(metadata: &str) -> Option<Intent> {
+    Intent::decode(metadata).unwrap()
+}
+
 /// A like, or one that is moved into the next month, as Debezium writes it.
 fn like(number: usize, month: usize) -> String {
-    let row = |month: usize| {
-        format!(
-            r#"{{"id":"00000000-0000-4000-8000-{number:012}","post_id":"00000000-0000-4000-8000-{:012}",
-            "user_id":"00000000-0000-4000-8000-{:012}","created_at":"{}-{:02}-07T11:{:02}:00.000000Z"}}"#,
-            number % 7,
-            number % 11,
-            2015 + month / 12,
-            month % 12 + 1,
-            number % 60
-        )
-    };
-    let (before, after, op) = if number.is_multiple_of(UPDATE_EACH) {
-        (row(month), row(month + 1), "u")
+    if number.is_multiple_of(UPDATE_EACH) {
+        message(number, "u", &row(number, month), &row(number, month + 1))
     } else {
-        ("null".to_owned(), row(month), "c")
-    };
+        message(number, "c", "null", &row(number, month))
+    }
+}
+
+fn row(number: usize, month: usize) -> String {
+    format!(
+        r#"{{"id":"00000000-0000-4000-8000-{number:012}","post_id":"00000000-0000-4000-8000-{:012}",
+        "user_id":"00000000-0000-4000-8000-{:012}","created_at":"{}-{:02}-07T11:{:02}:00.000000Z"}}"#,
+        number % 7,
+        number % 11,
+        2015 + month / 12,
+        month % 12 + 1,
+        number % 60
+    )
+}
+
+/// Where the transaction of the like begins: each like is one of its own.
+fn commit(number: usize) -> usize {
+    100 * (number + 1)
+}
+
+fn message(number: usize, op: &str, before: &str, after: &str) -> String {
+    let (commit, lsn) = (commit(number), commit(number) + 50);
     format!(
         r#"{{"before":{before},"after":{after},"source":{{"version":"3.7.0.Final","connector":"postgresql",
-        "name":"cdc","ts_ms":1700000000000,"snapshot":"false","db":"app","sequence":"[null,\"1\"]",
-        "ts_us":1700000000000000,"ts_ns":1700000000000000000,"schema":"public","table":"likes","txId":700,
-        "lsn":{number},"xmin":null}},"transaction":null,"op":"{op}","ts_ms":1700000000001}}"#
+        "name":"cdc","ts_ms":1700000000000,"snapshot":"{}","db":"app","sequence":"[\"{commit}\",\"{lsn}\"]",
+        "ts_us":1700000000000000,"ts_ns":1700000000000000000,"schema":"public","table":"likes","txId":{number},
+        "lsn":{lsn},"xmin":null}},"transaction":null,"op":"{op}","ts_ms":1700000000001}}"#,
+        op == "r"
     )
 }
 
@@ -230,11 +288,13 @@ impl Source for Member {
     }
 
     async fn commit(&self, commits: &[OffsetCommit]) -> Result<(), PipelineError> {
-        let intent = commits.iter().find(|commit| !commit.metadata.is_empty());
-        self.topic.intents.lock().unwrap().extend(intent.map(|commit| commit.metadata.clone()));
-        self.topic.committed.send_modify(|committed| {
-            committed.extend(commits.iter().map(|at| (at.partition, (at.offset, at.metadata.clone()))));
-        });
+        let position = |at: &OffsetCommit| (at.partition, (at.offset, at.metadata.clone()));
+        let announced = commits.iter().filter(|at| intent(&at.metadata).is_some());
+        let announced: Positions = announced.map(position).collect();
+        if !announced.is_empty() {
+            *self.topic.announced.lock().unwrap() = announced;
+        }
+        self.topic.committed.send_modify(|committed| committed.extend(commits.iter().map(position)));
         Ok(())
     }
 
@@ -306,10 +366,9 @@ pub(crate) async fn work_off(topic: &Arc<Topic>, client: &Client) {
     tokio::join!(work(topic, client, &stop), conduct);
 }
 
-/// Every row of every message once, and the projection says what the rows say.
+/// Every row of every change once, and the projection says what the rows say.
 pub(crate) async fn assert_exactly_once(topic: &Topic, client: &Client) {
-    let distinct =
-        "SELECT uniqExact(topic, kafka_partition, kafka_offset, ordinal) FROM post_engagement_events";
+    let distinct = "SELECT uniqExact(event_id, ordinal) FROM post_engagement_events";
     assert_eq!(number(client, "SELECT count() FROM post_engagement_events").await, topic.rows());
     assert_eq!(number(client, distinct).await, topic.rows());
     let hourly = |settings: &str| {

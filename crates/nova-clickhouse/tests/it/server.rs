@@ -7,8 +7,10 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use nova_clickhouse::{Client, ClientOptions, TableInfo, TableSink};
-use nova_streams::ColumnType;
+use nova_pipeline::{MessageRows, Standing};
+use nova_streams::{ColumnType, Row};
 use tempfile::TempDir;
+use uuid::Uuid;
 
 const START_DEADLINE: Duration = Duration::from_secs(60);
 
@@ -93,6 +95,11 @@ pub(crate) async fn sink(client: &Client, table: &str, columns: &[&str]) -> Tabl
         .map(|name| ((*name).to_owned(), info.schema.column(name).unwrap().column_type.clone()))
         .collect();
     TableSink::new(client.clone(), &info, &columns).unwrap()
+}
+
+/// A new change, for tests that care about its rows alone.
+pub(crate) fn message<'r, 'a>(offset: i64, rows: &'r [Row<'a>]) -> MessageRows<'r, 'a> {
+    MessageRows { partition: 0, offset, event_id: Uuid::nil(), lsn: 0, standing: Standing::New, rows }
 }
 
 /// One number.

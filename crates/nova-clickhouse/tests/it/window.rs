@@ -8,7 +8,7 @@ use nova_pipeline::{Block as _, ErrorKind, PipelineError, Sink as _};
 use nova_streams::Cell;
 
 use crate::recovery::{TABLE, migrated};
-use crate::server::{Server, number, sink};
+use crate::server::{Server, message, number, sink};
 
 /// The defaults of `config/nova.toml`.
 fn defaults(streams: u64) -> ReplayHorizon {
@@ -59,7 +59,7 @@ async fn the_window_counts_parts_and_what_lies_behind_it_is_forgotten() {
     let insert = async |token: &str, months: i64| {
         let mut block = sink.block();
         for month in 0..months {
-            block.push(0, month, &[vec![Cell::Ticks(month * 31 * 86_400_000)]]).unwrap();
+            block.push(&message(month, &[vec![Cell::Ticks(month * 31 * 86_400_000)]])).unwrap();
         }
         sink.insert(&block, token).await.unwrap();
         number(&client, &format!("SELECT count() FROM {TABLE}")).await

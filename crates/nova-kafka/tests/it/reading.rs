@@ -159,8 +159,7 @@ async fn an_expired_offset_is_named_with_what_is_there() {
     let source = world.started(2, 0).await;
     let error = failure(&source).await;
     assert_eq!(error.kind, ErrorKind::OffsetGap);
-    let text =
-        format!("{} partition 1: offset 0 is wanted, 6..10 is there: 6 offsets have expired", world.topic);
+    let text = format!("{}[1]@0 is the next to read, 6..10 is there: 6 offsets have expired", world.topic);
     assert!(error.message.starts_with(&text), "{}", error.message);
     assert_eq!(failure(&source).await, error, "it stays until somebody decides");
 }
@@ -173,7 +172,9 @@ async fn an_offset_beyond_the_end_is_a_gap_too() {
     let error = failure(&source).await;
     assert_eq!(error.kind, ErrorKind::OffsetGap);
     assert!(
-        error.message.contains("offset 50 is wanted, 0..3 is there: the topic was made anew"),
+        error
+            .message
+            .contains("@50 is the next to read, 0..3 is there: the topic was deleted and made again"),
         "{}",
         error.message
     );

@@ -1,16 +1,19 @@
-//! A batch as it stands in the metadata of committed offsets: compact, versioned, below Kafka's limit.
+//! What stands beside a committed offset: how far the source had come, and the batch that was announced; compact,
+//! versioned, below Kafka's limit.
 //!
-//! Form, version 1: `n1 <created ms> <mapping, hex> <partition>:<start>+<length>,…`, for example
-//! `n1 1700000000000 9f3c 0:100+150,3:40+50`. A newer version begins with another first word; it is refused, since
-//! guessing at an intent could lose or double its batch.
+//! Form, version 2: `n2 <position>`, and while a batch is open
+//! `n2 <position> <created ms> <mapping, hex> <partition>:<start>+<length>,…`, for example
+//! `n2 16e3600.16e36a8.2fe.0.0 1700000000000 9f3c 0:100+150,3:40+50`. The position is that of the partition at the
+//! committed offset. Text with another first word is refused, since guessing at an intent could lose or double its batch.
 
 use thiserror::Error;
 
 use super::Ranges;
+use crate::Position;
 
 /// Kafka's default for `offset.metadata.max.bytes`.
 const LIMIT_BYTES: usize = 4096;
-const VERSION: &str = "n1";
+const VERSION: &str = "n2";
 
 /// A batch that was announced.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,26 +46,60 @@ pub enum IntentError {
 }
 
 impl Intent {
-    /// The text for the metadata.
+    /// The open batch that the metadata of a committed offset names, if any; empty metadata is somebody else's and names
+    /// none.
     ///
     /// # Errors
-    /// [`IntentError::TooLarge`].
-    pub fn encode(&self) -> Result<String, IntentError> {
+    /// [`IntentError::Unknown`].
+    pub fn decode(metadata: &str) -> Result<Option<Self>, IntentError> {
+        Ok(Metadata::decode(metadata)?.and_then(|metadata| metadata.intent))
+    }
+
+    fn parse<'t>(mut words: impl Iterator<Item = &'t str>) -> Option<Self> {
+        let created_ms = words.next()?.parse().ok()?;
+        let mapping = u64::from_str_radix(words.next()?, 16).ok()?;
+        let ranges = words.next()?.split(',').map(range).collect::<Option<Ranges>>()?;
+        words.next().is_none().then_some(Self { created_ms, mapping, ranges })
+    }
+
+    /// The intent's part of the metadata, the same beside every offset of its batch.
+    pub(super) fn text(&self) -> String {
         let ranges: Vec<String> = self
             .ranges
             .iter()
             .map(|(partition, range)| format!("{partition}:{}+{}", range.start, range.end - range.start))
             .collect();
-        let text = format!("{VERSION} {} {:x} {}", self.created_ms, self.mapping, ranges.join(","));
+        format!(" {} {:x} {}", self.created_ms, self.mapping, ranges.join(","))
+    }
+}
+
+/// What Nova stores beside a committed offset.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Metadata {
+    /// How far the source had come in this partition at the committed offset.
+    pub(crate) position: Position,
+    /// The batch that begins there.
+    pub(crate) intent: Option<Intent>,
+}
+
+impl Metadata {
+    /// The text beside an offset where no batch is open.
+    pub(crate) fn closed(position: &Position) -> String {
+        format!("{VERSION} {position}")
+    }
+
+    /// The text beside the start of a batch; `intent` is [`Intent::text`].
+    pub(super) fn open(position: &Position, intent: &str) -> Result<String, IntentError> {
+        let text = format!("{VERSION} {position}{intent}");
         if text.len() < LIMIT_BYTES { Ok(text) } else { Err(IntentError::TooLarge { bytes: text.len() }) }
     }
 
-    /// Reads the text back.
-    ///
-    /// # Errors
-    /// [`IntentError::Unknown`].
-    pub fn decode(text: &str) -> Result<Self, IntentError> {
-        Self::parse(text).ok_or_else(|| IntentError::Unknown(text.chars().take(80).collect()))
+    /// Reads the text back; `None` where there is none.
+    pub(crate) fn decode(text: &str) -> Result<Option<Self>, IntentError> {
+        if text.is_empty() {
+            return Ok(None);
+        }
+        Self::parse(text).map(Some).ok_or_else(|| IntentError::Unknown(text.chars().take(80).collect()))
     }
 
     fn parse(text: &str) -> Option<Self> {
@@ -70,10 +107,10 @@ impl Intent {
         if words.next()? != VERSION {
             return None;
         }
-        let created_ms = words.next()?.parse().ok()?;
-        let mapping = u64::from_str_radix(words.next()?, 16).ok()?;
-        let ranges = words.next()?.split(',').map(range).collect::<Option<Ranges>>()?;
-        words.next().is_none().then_some(Self { created_ms, mapping, ranges })
+        let position = Position::parse(words.next()?)?;
+        let mut words = words.peekable();
+        let intent = if words.peek().is_some() { Some(Intent::parse(words)?) } else { None };
+        Some(Self { position, intent })
     }
 }
 
@@ -98,30 +135,48 @@ mod tests {
         Intent { created_ms: 1_700_000_000_000, mapping: u64::MAX, ranges }
     }
 
+    fn position(text: &str) -> Position {
+        Position::parse(text).unwrap()
+    }
+
     #[test]
     fn the_form_is_what_other_versions_read() {
         let ranges = [(0, 100..250), (3, 40..90)].into_iter().collect();
         let intent = Intent { created_ms: 1_700_000_000_000, mapping: 0x9f3c, ranges };
-        let text = "n1 1700000000000 9f3c 0:100+150,3:40+50";
-        assert_eq!(intent.encode().as_deref(), Ok(text));
-        assert_eq!(Intent::decode(text), Ok(intent));
+        let position = position("16e3600.16e36a8.2fe.0.0");
+        let text = "n2 16e3600.16e36a8.2fe.0.0 1700000000000 9f3c 0:100+150,3:40+50";
+        assert_eq!(Metadata::open(&position, &intent.text()).as_deref(), Ok(text));
+        assert_eq!(Intent::decode(text), Ok(Some(intent.clone())));
+        assert_eq!(
+            Metadata::decode(text),
+            Ok(Some(Metadata { position: position.clone(), intent: Some(intent) }))
+        );
+        let closed = "n2 16e3600.16e36a8.2fe.0.0";
+        assert_eq!(Metadata::closed(&position), closed);
+        assert_eq!(Intent::decode(closed), Ok(None));
+        assert_eq!(Metadata::decode(closed), Ok(Some(Metadata { position, intent: None })));
+        assert_eq!(Metadata::decode(""), Ok(None));
     }
 
     #[test]
     fn a_hundred_partitions_fit_and_too_many_are_refused_with_a_cure() {
-        assert!(intent(100).encode().is_ok());
-        let error = intent(1_000).encode().unwrap_err().to_string();
+        let f = "ffffffffffffffff";
+        let longest = format!("{f}.{f}.{f}.{f}.7{}!{}", &f[1..], format!(".{f}").repeat(8));
+        let text = Metadata::open(&position(&longest), &intent(100).text()).unwrap();
+        assert!(text.len() > 2_000);
+        let error = Metadata::open(&Position::default(), &intent(1_000).text()).unwrap_err().to_string();
         assert!(error.contains("4096") && error.contains("more members"), "{error}");
     }
 
     #[test]
-    fn what_is_no_intent_is_refused() {
-        for text in
-            ["n2 0 0 0:0+1", "n1", "n1 0 0 ", "n1 0 0 0:0+0", "n1 0 0 -1:0+1", "n1 0 0 0:5", "n1 0 0 0:0+1 x"]
-        {
-            assert!(Intent::decode(text).is_err(), "{text}");
+    fn what_is_no_metadata_of_ours_is_refused() {
+        for text in ["n1 0 0 0:0+1", "n3 0.0.-.0.0", "n2", "n2 ", "n2 0.0.-.0.0 ", "n2 0.0.-.0.0 0 0", "x"] {
+            assert!(Metadata::decode(text).is_err(), "{text}");
         }
-        assert!(Intent::decode(&format!("n1 0 0 0:{}+{}", i64::MAX, i64::MAX)).is_err());
+        for ranges in ["", "0:0+0", "-1:0+1", "0:5", "0:0+1 x"] {
+            assert!(Metadata::decode(&format!("n2 0.0.-.0.0 0 0 {ranges}")).is_err(), "{ranges}");
+        }
+        assert!(Metadata::decode(&format!("n2 0.0.-.0.0 0 0 0:{}+{}", i64::MAX, i64::MAX)).is_err());
     }
 
     proptest! {
@@ -132,12 +187,13 @@ mod tests {
         ) {
             let ranges = ranges.into_iter().map(|(partition, (start, length))| (partition, start..start + length));
             let intent = Intent { created_ms, mapping, ranges: ranges.collect() };
-            prop_assert_eq!(Intent::decode(&intent.encode().unwrap()), Ok(intent));
+            let text = Metadata::open(&Position::default(), &intent.text()).unwrap();
+            prop_assert_eq!(Intent::decode(&text), Ok(Some(intent)));
         }
 
         #[test]
-        fn never_panics(text in "\\PC{0,80}") {
-            let _ = Intent::decode(&text);
+        fn never_panics(text in "(n2 )?\\PC{0,80}") {
+            let _ = Metadata::decode(&text);
         }
     }
 }

@@ -21,10 +21,30 @@ impl Ranges {
         self.0.iter().map(|(partition, range)| (*partition, range))
     }
 
+    /// The start of the partition's range: the offset of its first message.
+    #[must_use]
+    pub fn start(&self, partition: i32) -> Option<i64> {
+        self.0.get(&partition).map(|range| range.start)
+    }
+
     /// The end of the partition's range: the offset after its last message.
     #[must_use]
     pub fn end(&self, partition: i32) -> Option<i64> {
         self.0.get(&partition).map(|range| range.end)
+    }
+
+    /// The ranges as places of a topic, for people: `cdc.likes[0]@100..250, cdc.likes[3]@40..90`; of many, the first.
+    #[must_use]
+    pub fn places(&self, topic: &str) -> String {
+        const SHOWN: usize = 3;
+        let place = |(partition, range): (&i32, &Range<i64>)| {
+            format!("{topic}[{partition}]@{}..{}", range.start, range.end)
+        };
+        let shown: Vec<String> = self.0.iter().take(SHOWN).map(place).collect();
+        match self.0.len().saturating_sub(SHOWN) {
+            0 => shown.join(", "),
+            more => format!("{} and {more} more", shown.join(", ")),
+        }
     }
 
     /// Whether the message belongs to the batch.

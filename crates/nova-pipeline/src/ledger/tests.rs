@@ -18,23 +18,58 @@ fn marks(partition: i32, low: i64, high: i64) -> Watermarks {
 }
 
 fn ledger(new_group: NewGroup) -> Ledger {
-    Ledger::new("nova-likes", "cdc.likes", new_group)
+    Ledger::new("likes", "nova-likes", "cdc.likes", new_group)
 }
 
 fn ranges(ranges: &[(i32, std::ops::Range<i64>)]) -> Ranges {
     ranges.iter().cloned().collect()
 }
 
-fn plain(partition: i32, offset: i64) -> OffsetCommit {
-    OffsetCommit { partition, offset, metadata: String::new() }
+/// A position far enough to be told from others.
+fn at(commit: u64) -> Position {
+    Position::parse(&format!("{commit:x}.0.-.0.0")).unwrap()
+}
+
+fn closed(partition: i32, offset: i64, commit: u64) -> OffsetCommit {
+    OffsetCommit { partition, offset, metadata: format!("n2 {commit:x}.0.-.0.0") }
+}
+
+fn spans(spans: &[(i32, u64, u64)]) -> BTreeMap<i32, Span> {
+    spans
+        .iter()
+        .map(|(partition, start, end)| (*partition, Span { start: at(*start), end: at(*end) }))
+        .collect()
 }
 
 #[test]
-fn goes_on_at_the_committed_offset() {
-    let recovery =
-        ledger(NewGroup::Refuse).recover(&committed(&[(Some(40), "")]), &[marks(0, 10, 50)]).unwrap();
+fn goes_on_at_the_committed_offset_and_position() {
+    let known = committed(&[(Some(40), "n2 7.0.-.0.0")]);
+    let recovery = ledger(NewGroup::Refuse).recover(&known, &[marks(0, 10, 50)]).unwrap();
     let starts = vec![StartAt { partition: 0, offset: 40 }];
-    assert_eq!(recovery, Recovery { open: vec![], starts, commits: vec![] });
+    let positions = [(0, at(7))].into();
+    let (open, unknown, unsettled) = (vec![], vec![], BTreeSet::new());
+    assert_eq!(recovery, Recovery { open, starts, positions, unknown, unsettled });
+}
+
+#[test]
+fn an_offset_that_nova_did_not_commit_has_an_unknown_past() {
+    let mine = "n2 7.0.-.0.0 0 0 0:3+2,1:4+1";
+    let known = committed(&[(Some(3), mine), (Some(0), ""), (Some(0), "")]);
+    let recovery = ledger(NewGroup::Refuse).recover(&known, &[marks(1, 0, 50), marks(2, 0, 50)]).unwrap();
+    assert_eq!(recovery.unknown, [1, 2]);
+    let [open] = recovery.open.as_slice() else { panic!("{recovery:?}") };
+    assert_eq!(open.intent.ranges, ranges(&[(0, 3..5), (1, 4..5)]), "it has rows of partition 1, too");
+    assert_eq!(open.positions, [(0, at(7))].into());
+    assert_eq!(recovery.commits(&[(1, at(8))].into()), [closed(1, 0, 8), closed(2, 0, 0)]);
+}
+
+#[test]
+fn a_batch_is_closed_when_nova_has_moved_on_behind_it_anywhere() {
+    let batch = ranges(&[(0, 3..5), (1, 4..6)]);
+    let closed = |offset, metadata| is_closed(&batch, &committed(&[(Some(3), ""), (Some(offset), metadata)]));
+    assert!(closed(6, "n2 7.0.-.0.0") && closed(6, "n2 7.0.-.0.0 0 0 1:6+1"));
+    assert!(!closed(5, "n2 7.0.-.0.0"), "within it");
+    assert!(!closed(6, ""), "an offset set by hand");
 }
 
 #[test]
@@ -44,7 +79,8 @@ fn a_new_group_begins_only_when_told_to_and_its_start_is_committed() {
     assert!(error.kind == ErrorKind::OffsetGap && error.message.contains("--from-beginning"), "{error}");
     let recovery = ledger(NewGroup::FromBeginning).recover(&new, &[marks(0, 3, 9)]).unwrap();
     assert_eq!(recovery.starts, [StartAt { partition: 0, offset: 3 }]);
-    assert_eq!(recovery.commits, [plain(0, 3)]);
+    assert_eq!(recovery.unknown, [0], "another group may have filled the table");
+    assert_eq!(recovery.commits(&BTreeMap::new()), [closed(0, 3, 0)]);
 }
 
 #[test]
@@ -59,29 +95,73 @@ fn an_added_partition_is_read_whole() {
 fn never_jumps_over_a_gap_or_back() {
     let known = committed(&[(Some(5), "")]);
     let expired = ledger(NewGroup::FromBeginning).recover(&known, &[marks(0, 8, 9)]).unwrap_err();
-    assert!(expired.message.contains("3 messages are gone"), "{expired}");
+    assert!(expired.message.contains("3 messages expired unread"), "{expired}");
     let beyond = ledger(NewGroup::FromBeginning).recover(&known, &[marks(0, 0, 4)]).unwrap_err();
     assert!(beyond.message.contains("made again"), "{beyond}");
-    let open = committed(&[(Some(3), "n1 0 0 0:3+9")]);
+    let open = committed(&[(Some(3), "n2 0.0.-.0.0 0 0 0:3+9")]);
     let beyond = ledger(NewGroup::FromBeginning).recover(&open, &[marks(0, 0, 4)]).unwrap_err();
     assert!(beyond.message.contains("made again"), "an intent beyond the end: {beyond}");
 }
 
 #[test]
+fn each_refusal_names_group_place_and_the_command_that_goes_on() {
+    let refusal = |position: &[(Option<i64>, &str)], held| {
+        ledger(NewGroup::Refuse).recover(&committed(position), &[held]).unwrap_err()
+    };
+    for (error, words) in [
+        (
+            refusal(&[(Some(5), "")], marks(0, 8, 9)),
+            [
+                "cdc.likes[0]@5",
+                "3 messages expired unread",
+                "`nova offsets set --stream likes --partition 0 --to earliest --execute`",
+            ],
+        ),
+        (
+            refusal(&[(Some(5), "")], marks(0, 0, 4)),
+            [
+                "cdc.likes[0] up to 5",
+                "ends at 4",
+                "`nova offsets set --stream likes --to earliest --execute`",
+            ],
+        ),
+        (
+            refusal(&[(None, "")], marks(0, 0, 4)),
+            [
+                "in any partition of cdc.likes",
+                "`nova run --stream likes --from-beginning`",
+                "`nova offsets set --stream likes --to earliest --execute`",
+            ],
+        ),
+        (
+            refusal(&[(Some(3), "x9")], marks(0, 0, 4)),
+            ["cdc.likes[0]", "x9", "`nova offsets set --stream likes --to committed --execute`"],
+        ),
+    ] {
+        let text = error.message;
+        assert!(text.contains("`nova-likes`") && words.iter().all(|word| text.contains(word)), "{text}");
+    }
+}
+
+#[test]
 fn an_open_batch_is_settled_once_and_then_only_own_partitions_move_on() {
-    let intent = "n1 7 9 0:3+2,1:10+5,2:0+1";
-    let known = committed(&[(Some(3), intent), (Some(10), intent), (Some(0), intent)]);
+    let intent = "7 9 0:3+2,1:10+5,2:0+1";
+    let of = |commit: u64| format!("n2 {commit}.0.-.0.0 {intent}");
+    let known = committed(&[(Some(3), &of(1)), (Some(10), &of(2)), (Some(0), &of(3))]);
     let recovery = ledger(NewGroup::Refuse).recover(&known, &[marks(0, 0, 50), marks(1, 0, 50)]).unwrap();
-    assert_eq!(recovery.open, [Intent::decode(intent).unwrap()]);
+    let [open] = recovery.open.as_slice() else { panic!("{recovery:?}") };
+    assert_eq!(Some(&open.intent), Intent::decode(&of(1)).unwrap().as_ref());
+    assert_eq!(open.positions, [(0, at(1)), (1, at(2)), (2, at(3))].into());
     assert_eq!(recovery.starts, [StartAt { partition: 0, offset: 5 }, StartAt { partition: 1, offset: 15 }]);
-    assert_eq!(recovery.commits, [plain(0, 5), plain(1, 15)]);
+    assert_eq!(recovery.commits(&[(0, at(4)), (1, at(5))].into()), [closed(0, 5, 4), closed(1, 15, 5)]);
+    assert!(recovery.unknown.is_empty());
 }
 
 #[test]
 fn metadata_of_another_version_is_refused() {
-    let newer = committed(&[(Some(3), "n9 whatever")]);
+    let newer = committed(&[(Some(3), "n1 7 9 0:3+2")]);
     let error = ledger(NewGroup::Refuse).recover(&newer, &[marks(0, 0, 50)]).unwrap_err();
-    assert!(error.message.contains("cdc.likes[0]") && error.message.contains("n9"), "{error}");
+    assert!(error.message.contains("cdc.likes[0]") && error.message.contains("n1"), "{error}");
 }
 
 #[test]
@@ -89,20 +169,29 @@ fn a_batch_costs_one_commit_the_one_before_rides_along() {
     let mut ledger = ledger(NewGroup::Refuse);
     let known = committed(&[(Some(0), ""), (Some(0), ""), (Some(0), "")]);
     ledger.recover(&known, &[marks(0, 0, 9), marks(1, 0, 9), marks(2, 0, 9)]).unwrap();
+    let announced = |partition, offset, commit: u64, intent: &str| OffsetCommit {
+        partition,
+        offset,
+        metadata: format!("n2 {commit}.0.-.0.0 {intent}"),
+    };
 
-    let (first, commits) = ledger.intend(Planned::new(ranges(&[(0, 0..4), (1, 0..2)])), 7, 9).unwrap();
-    let metadata = "n1 7 9 0:0+4,1:0+2".to_owned();
-    let announced =
-        |partition, offset, metadata: &String| OffsetCommit { partition, offset, metadata: metadata.clone() };
-    assert_eq!(commits, [announced(0, 0, &metadata), announced(1, 0, &metadata)]);
+    let batch = Planned::new(ranges(&[(0, 0..4), (1, 0..2)]), spans(&[(0, 1, 2), (1, 3, 4)]));
+    let (first, commits) = ledger.intend(batch, 7, 9).unwrap();
+    let intent = "7 9 0:0+4,1:0+2";
+    assert_eq!(
+        commits,
+        [announced(0, 0, 1, intent), announced(1, 0, 3, intent)],
+        "each with its own position"
+    );
     ledger.settled(&first.durable());
 
-    let (second, commits) = ledger.intend(Planned::new(ranges(&[(0, 4..5), (2, 1..3)])), 8, 9).unwrap();
-    let metadata = "n1 8 9 0:4+1,2:1+2".to_owned();
-    assert_eq!(commits, [announced(0, 4, &metadata), announced(2, 1, &metadata), plain(1, 2)]);
+    let batch = Planned::new(ranges(&[(0, 4..5), (2, 1..3)]), spans(&[(0, 2, 5), (2, 6, 7)]));
+    let (second, commits) = ledger.intend(batch, 8, 9).unwrap();
+    let intent = "8 9 0:4+1,2:1+2";
+    assert_eq!(commits, [announced(0, 4, 2, intent), announced(2, 1, 6, intent), closed(1, 2, 4)]);
     ledger.settled(&second.durable());
 
     ledger.give_up(&[2]);
-    assert_eq!(ledger.close(), [plain(0, 5)], "nothing for a partition given up");
+    assert_eq!(ledger.close(), [closed(0, 5, 5)], "nothing for a partition given up");
     assert_eq!(ledger.close(), []);
 }

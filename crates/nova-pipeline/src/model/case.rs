@@ -1,6 +1,6 @@
 //! A case: the sizes of a small world and the faults that meet its effects; and the run of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +9,9 @@ use tokio::time::{Instant, sleep};
 
 use super::fault::{At, Fault};
 use super::group::Group;
+use super::meddling::Meddling;
 use super::process::process;
+use super::story::Twist;
 use super::table::Table;
 use super::topic::Topic;
 use super::world::{Slot, State, World};
@@ -31,6 +33,10 @@ pub(crate) struct Case {
     /// Whether the coordinator takes a client's commits in the order in which they were sent.
     pub(crate) ordered: bool,
     pub(crate) faults: BTreeMap<At, Fault>,
+    /// What the connector does besides telling changes once.
+    pub(crate) twists: Vec<Twist>,
+    /// Whether the topic is deleted and made again when it has been read.
+    pub(crate) remade: bool,
 }
 
 /// What came of it.
@@ -56,6 +62,8 @@ impl Default for Case {
             sessions: true,
             ordered: true,
             faults,
+            twists: Vec::new(),
+            remade: false,
         }
     }
 }
@@ -85,10 +93,19 @@ impl Case {
 
     fn state(&self) -> State {
         State {
-            topic: Topic::new(self.partitions, self.messages, Duration::from_millis(self.interval_ms)),
+            topic: Topic::new(
+                self.partitions,
+                self.messages,
+                Duration::from_millis(self.interval_ms),
+                &self.twists,
+            ),
             group: Group::new(self.partitions),
             table: Table::default(),
             letters: BTreeMap::new(),
+            changes: BTreeMap::new(),
+            reads: BTreeSet::new(),
+            poison: BTreeSet::new(),
+            meddling: None,
             // One more may join.
             slots: (0..=self.processes).map(|_| Slot::default()).collect(),
             active: self.processes,
@@ -105,11 +122,16 @@ impl Case {
 
     async fn play(&self) -> Outcome {
         let world = World::new(self.state(), self.sessions, self.ordered);
+        world.state().note_topic();
         let mut processes = JoinSet::new();
         for slot in 0..=self.processes {
             processes.spawn(process(Arc::clone(&world), slot, self.batch_rows));
         }
         drain(&world).await;
+        if self.remade && world.state().violations.is_empty() {
+            world.state().meddle(Meddling::Remake);
+            drain(&world).await;
+        }
         world.state().closing = true;
         let leaving: Vec<_> = world.state().slots.iter().filter_map(|slot| slot.leave.clone()).collect();
         leaving.iter().for_each(tokio_util::sync::CancellationToken::cancel);
@@ -134,6 +156,9 @@ async fn drain(world: &Arc<World>) {
         let quiet = world.quiet();
         let mut state = world.state();
         state.healed |= started.elapsed() > HEALED_AFTER;
+        if quiet {
+            state.act(world.started.elapsed());
+        }
         let still = (0..state.slots.len()).any(|slot| state.frozen(slot).is_some());
         if !state.violations.is_empty() || (state.drained() && quiet && !still) {
             return;

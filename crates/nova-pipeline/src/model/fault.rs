@@ -63,4 +63,6 @@ pub(crate) enum Fault {
     Leave,
     /// So many inserts of others that the de-duplication log forgets all tokens older than 30 s.
     Forget,
+    /// All processes are killed, and somebody sets offsets by hand: `Meddling::SetBack`.
+    SetBack(u8),
 }

@@ -160,7 +160,7 @@ impl Source for ModelSource {
             partition: *partition,
             low: 0,
             // Behind the last message there is still a transaction marker.
-            high: state.topic.end(*partition) + 1,
+            high: state.topic.end_at(*partition, self.world.started.elapsed()) + 1,
         };
         Ok(partitions.iter().map(held).collect())
     }

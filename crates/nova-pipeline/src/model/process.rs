@@ -29,7 +29,7 @@ pub(super) async fn process(world: Arc<World>, slot: usize, batch_rows: usize) {
             if state.closing {
                 return;
             }
-            if state.active <= slot {
+            if state.active <= slot || state.meddling.is_some() {
                 None
             } else {
                 state.clients += 1;
@@ -48,7 +48,8 @@ async fn live(world: &Arc<World>, client: Client, batch_rows: usize) {
     let shutdown = CancellationToken::new();
     {
         let mut state = world.state();
-        state.slots[client.slot].leave = Some(shutdown.clone());
+        let slot = &mut state.slots[client.slot];
+        (slot.client, slot.leave) = (Some(client.number), Some(shutdown.clone()));
         state.group.join(client.number);
         let Client { slot, number } = client;
         state.history.push(format!("            process {slot} starts as client {number}"));
@@ -100,7 +101,7 @@ async fn run(
         metrics: Arc::new(StreamMetrics::new("likes")),
         shutdown: shutdown.clone(),
     });
-    let ledger = Ledger::new(GROUP, source.topic(), options.new_group);
+    let ledger = Ledger::new("likes", GROUP, source.topic(), options.new_group);
     let progress = WorkerContext::new(shutdown.clone()).progress().clone();
     Run::new(source, crate::fakes::mapping(), delivery, options, ledger, progress).run(shutdown).await
 }
@@ -109,8 +110,12 @@ async fn run(
 async fn guarded<F: Future>(world: &Arc<World>, client: Client, work: F) -> Option<F::Output> {
     let mut work = pin!(work);
     let mut thaw: Option<Pin<Box<Sleep>>> = None;
+    let is_killed = || world.state().slots[client.slot].crashed == Some(client.number);
     poll_fn(|context| {
         loop {
+            if is_killed() {
+                return Poll::Ready(None);
+            }
             if let Some(sleep) = &mut thaw {
                 ready!(sleep.as_mut().poll(context));
                 thaw = None;
@@ -119,12 +124,10 @@ async fn guarded<F: Future>(world: &Arc<World>, client: Client, work: F) -> Opti
             if polled.is_ready() {
                 return polled.map(Some);
             }
-            let state = world.state();
-            if state.slots[client.slot].crashed == Some(client.number) {
-                return Poll::Ready(None);
-            }
-            match state.frozen(client.slot) {
+            let frozen = world.state().frozen(client.slot);
+            match frozen {
                 Some(until) => thaw = Some(Box::pin(sleep_until(until))),
+                None if is_killed() => {}
                 None => return Poll::Pending,
             }
         }

@@ -11,8 +11,8 @@ use super::fault::Break;
 use super::table::Session;
 use super::topic::month;
 use super::world::{Client, LATENCY, PATIENCE, World};
-use crate::fakes::FakeBlock;
-use crate::{ErrorKind, PipelineError, Ranges, RowId, Sink};
+use crate::fakes::{FakeBlock, FakeRow, resolve, seen};
+use crate::{ErrorKind, PipelineError, Ranges, Resolved, RowId, Seen, Sink};
 
 pub(super) struct ModelSink {
     world: Arc<World>,
@@ -73,10 +73,48 @@ impl Sink for ModelSink {
             let state = self.world.state();
             state.table.arrive()?;
             *self.session.lock().unwrap() = state.table.open_session();
-            let rows = state.table.rows().iter().copied();
+            let rows = state.table.rows().iter().map(|row| row.id);
             rows.filter(|row| ranges.contains(row.partition, row.offset)).collect()
         };
         self.world.note(|| format!("process {} sees {}", self.client.slot, short(&answer)));
+        sleep(meets.slow).await;
+        self.world.reply(self.client, meets, Ok(answer)).await
+    }
+
+    async fn resolve(
+        &self,
+        _topic: &str,
+        ranges: &Ranges,
+        block: &FakeBlock,
+        all: bool,
+    ) -> Result<Resolved<FakeBlock>, PipelineError> {
+        let resolved = self.question("resolves doubts", |table| resolve(table, ranges, block, all)).await?;
+        let (Resolved { repeated, known, .. }, slot) = (&resolved, self.client.slot);
+        self.world.note(|| format!("process {slot}: {repeated} repeated, {known} already there"));
+        Ok(resolved)
+    }
+
+    async fn seen(&self, _topic: &str, partitions: &[i32]) -> Result<Vec<Seen>, PipelineError> {
+        let seen = self.question("asks how far it was read", |table| seen(table, partitions)).await?;
+        self.world.note(|| format!("process {} learns {seen:?}", self.client.slot));
+        Ok(seen)
+    }
+}
+
+impl ModelSink {
+    async fn question<T>(
+        &self,
+        what: &str,
+        answer: impl FnOnce(&[FakeRow]) -> T,
+    ) -> Result<T, PipelineError> {
+        let meets = self.world.effect(self.client, what).await;
+        meets.refused()?;
+        sleep(LATENCY).await;
+        let answer = {
+            let state = self.world.state();
+            state.table.arrive()?;
+            answer(state.table.rows())
+        };
         sleep(meets.slow).await;
         self.world.reply(self.client, meets, Ok(answer)).await
     }
@@ -98,16 +136,16 @@ async fn execute(
         incarnation
     };
     sleep(slow).await;
-    let mut months: BTreeMap<u8, Vec<RowId>> = BTreeMap::new();
+    let mut months: BTreeMap<u8, Vec<FakeRow>> = BTreeMap::new();
     for row in block.0 {
-        months.entry(month(&row)).or_default().push(row);
+        months.entry(month(&row.id)).or_default().push(row);
     }
     for (index, (month, rows)) in (0u8..).zip(&months) {
         sleep(Duration::from_millis(1)).await;
         let broken = broken.filter(|broken| broken.months == index);
         let written = world.state().table.put(incarnation, (*month, &token), rows, broken);
         world.state().doubled();
-        world.note(|| format!("month {month} under {}: {written:?} {}", &token[26..], short(rows)));
+        world.note(|| format!("month {month} under {}: {written:?} {}", &token[26..], told(rows)));
         written?;
     }
     match broken {
@@ -116,6 +154,12 @@ async fn execute(
         }
         _ => Ok(()),
     }
+}
+
+fn told(rows: &[FakeRow]) -> String {
+    let rows: Vec<String> =
+        rows.iter().map(|row| format!("{:+}×{} {}", row.sign, row.value, short(&[row.id]))).collect();
+    rows.join(" ")
 }
 
 fn short(rows: &[RowId]) -> String {

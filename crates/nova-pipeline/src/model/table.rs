@@ -7,7 +7,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::fault::{Break, Order};
-use crate::{ErrorKind, PipelineError, RowId};
+use crate::fakes::FakeRow;
+use crate::{ErrorKind, PipelineError};
 
 /// A restart takes so long.
 const DOWN: Duration = Duration::from_secs(1);
@@ -25,7 +26,7 @@ pub(super) struct Session {
 
 #[derive(Default)]
 pub(super) struct Table {
-    parts: Vec<RowId>,
+    parts: Vec<FakeRow>,
     log: BTreeMap<(u8, String), Instant>,
     incarnation: u32,
     down_until: Option<Instant>,
@@ -73,7 +74,7 @@ impl Table {
         &mut self,
         incarnation: u32,
         (month, token): (u8, &str),
-        rows: &[RowId],
+        rows: &[FakeRow],
         broken: Option<Break>,
     ) -> Result<bool, PipelineError> {
         if self.incarnation != incarnation {
@@ -107,11 +108,7 @@ impl Table {
         PipelineError::new(ErrorKind::Overloaded, "the server could not finish")
     }
 
-    pub(super) fn rows(&self) -> &[RowId] {
+    pub(super) fn rows(&self) -> &[FakeRow] {
         &self.parts
-    }
-
-    pub(super) fn count(&self, row: RowId) -> usize {
-        self.parts.iter().filter(|there| **there == row).count()
     }
 }

@@ -1,7 +1,7 @@
 //! Everything that exists once: servers, processes, the plan of faults, the history; and the effect, the moment at
 //! which a client asks something of a server and a fault may meet it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::{Future, pending};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -9,12 +9,14 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
+use uuid::Uuid;
 
 use super::fault::{At, Break, Fault, When};
 use super::group::Group;
+use super::meddling::Meddling;
 use super::table::Table;
-use super::topic::{Fate, Topic};
-use crate::{ErrorKind, OffsetCommit, PipelineError, RowId};
+use super::topic::Topic;
+use crate::{ErrorKind, OffsetCommit, PipelineError};
 
 /// From sending a request to its effect.
 pub(super) const LATENCY: Duration = Duration::from_millis(2);
@@ -33,6 +35,7 @@ pub(super) struct Client {
 /// A process that is started again whenever it ends.
 #[derive(Debug, Default)]
 pub(super) struct Slot {
+    pub(super) client: Option<u32>,
     pub(super) crashed: Option<u32>,
     pub(super) frozen_until: Option<Instant>,
     pub(super) leave: Option<tokio_util::sync::CancellationToken>,
@@ -43,6 +46,12 @@ pub(super) struct State {
     pub(super) group: Group,
     pub(super) table: Table,
     pub(super) letters: BTreeMap<(i32, i64), u32>,
+    /// What was told so far, also by a topic that is gone: changes with their rows, snapshot reads, poison.
+    pub(super) changes: BTreeMap<Uuid, u8>,
+    pub(super) reads: BTreeSet<Uuid>,
+    pub(super) poison: BTreeSet<(i32, i64)>,
+    /// What an operator is about to do, as soon as all processes are gone.
+    pub(super) meddling: Option<(Meddling, Instant)>,
     pub(super) slots: Vec<Slot>,
     /// Slots that may run.
     pub(super) active: usize,
@@ -162,6 +171,7 @@ impl World {
                 }
             }
             Some(Fault::Forget) => self.state().table.forget(),
+            Some(Fault::SetBack(how)) => self.state().meddle(Meddling::SetBack(how)),
         }
         self.changed.notify_waiters();
         meets
@@ -258,53 +268,5 @@ impl State {
             }
         }
         true
-    }
-
-    fn durable(&self, entry: &super::topic::Entry) -> bool {
-        let (partition, offset) = (entry.message.partition, entry.message.offset);
-        match entry.fate {
-            Fate::Skip => true,
-            Fate::Letter => self.letters.contains_key(&(partition, offset)),
-            Fate::Rows(rows) => {
-                (0..rows).all(|ordinal| self.table.count(RowId { partition, offset, ordinal }) > 0)
-            }
-        }
-    }
-
-    pub(super) fn doubled(&mut self) {
-        let rows = self.table.rows();
-        if let Some(row) = rows.iter().copied().find(|row| self.table.count(*row) > 1) {
-            self.violate(format!("{row:?} is in the table twice"));
-        }
-    }
-
-    /// Everything is consumed and committed.
-    pub(super) fn drained(&self) -> bool {
-        (0..self.topic.partitions).all(|partition| {
-            let committed = self.group.committed.get(&partition);
-            committed
-                .is_some_and(|(offset, metadata)| metadata.is_empty() && *offset >= self.topic.end(partition))
-        })
-    }
-
-    /// Consumed = rows + skips + letters, each message once.
-    pub(super) fn check_end(&mut self) {
-        let mut wrong = Vec::new();
-        let mut rows = 0;
-        for entry in self.topic.entries.values() {
-            let (partition, offset) = (entry.message.partition, entry.message.offset);
-            let letter = self.letters.contains_key(&(partition, offset));
-            let expected = if let Fate::Rows(rows) = entry.fate { rows } else { 0 };
-            rows += usize::from(expected);
-            let once =
-                (0..expected).all(|ordinal| self.table.count(RowId { partition, offset, ordinal }) == 1);
-            if !once || letter != (entry.fate == Fate::Letter) {
-                wrong.push((partition, offset));
-            }
-        }
-        if !wrong.is_empty() || rows != self.table.rows().len() {
-            let there = self.table.rows().len();
-            self.violate(format!("{there} rows for {rows}, wrong are the messages {wrong:?}"));
-        }
     }
 }

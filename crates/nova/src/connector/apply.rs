@@ -4,25 +4,19 @@
 //! holds what it held before. Doing it twice changes nothing.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use nova_kafka::{Created, TopicSpec, create_topics};
 use nova_streams::StreamSet;
-use tokio::time::{Instant, sleep};
 
-use super::answer::Status;
 use super::progress::Progress;
 use super::rest::Connect;
 use super::slot::Slot;
-use super::verdict::{Settling, Verdict};
-use super::{Cause, Rendered, Routing, slot, status, topics};
+use super::verdict::Verdict;
+use super::{Cause, Rendered, Routing, slot, status, topics, wait};
 use crate::config::Config;
 use crate::doctor::source_failures;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::run::kafka_connection;
-
-const RUNNING_WITHIN: Duration = Duration::from_secs(90);
-const ASK_AGAIN_AFTER: Duration = Duration::from_millis(250);
 
 /// Brings Kafka and Connect to what the configuration and the streams declare.
 pub(super) async fn run(config: &Config, streams: &StreamSet) -> Outcome {
@@ -100,7 +94,9 @@ impl Apply<'_> {
             (Verdict::Failed, _) => self.connect.restart_failed(self.name).await?,
             _ => {}
         }
-        self.wait().await.map_err(|failure| scrubbed(failure, &self.rendered))?;
+        wait::until_running(&self.connect, self.config)
+            .await
+            .map_err(|failure| scrubbed(failure, &self.rendered))?;
         println!("connector {}: unchanged, running", self.name);
         Ok(())
     }
@@ -131,36 +127,7 @@ impl Apply<'_> {
             let cause = Cause::of(&error.to_string(), self.config);
             Failure { cure: cause.cure, ..Failure::from(error) }
         })?;
-        self.wait().await
-    }
-
-    async fn wait(&self) -> Outcome {
-        let _progress = Progress::start(format!("waiting until connector {} runs", self.name));
-        let deadline = Instant::now() + RUNNING_WITHIN;
-        let mut settling = Settling::default();
-        loop {
-            let seen = self.connect.status(self.name).await?;
-            match (settling.observe(Verdict::of(seen.as_ref()), Instant::now()), &seen) {
-                (Some(Verdict::Running), _) => return Ok(()),
-                (Some(Verdict::Failed), Some(seen)) => {
-                    return Err(status::failed(self.name, seen, self.config));
-                }
-                (Some(Verdict::Halted), Some(seen)) => return Err(status::halted(self.name, seen)),
-                _ if Instant::now() > deadline => return Err(self.too_late(seen.as_ref())),
-                _ => sleep(ASK_AGAIN_AFTER).await,
-            }
-        }
-    }
-
-    fn too_late(&self, seen: Option<&Status>) -> Failure {
-        let state = seen.map_or("not known to Connect", |seen| seen.connector.state.as_str());
-        let message = format!(
-            "connector {} does not run after {} s: it is {state}",
-            self.name,
-            RUNNING_WITHIN.as_secs()
-        );
-        Failure::new(Exit::Unavailable, message)
-            .with_cure("See that a Connect worker runs and has room for it.")
+        wait::until_running(&self.connect, self.config).await
     }
 
     /// Puts Connect back to what it held before; what came of it, in one sentence.
@@ -183,7 +150,7 @@ impl Apply<'_> {
         }
         match slot {
             Slot::Idle | Slot::Read => format!("Connector {name} was deleted again."),
-            Slot::Absent if slot::drop_new(self.config).await => {
+            Slot::Absent if slot::drop_idle(self.config).await => {
                 format!("Connector {name} was deleted again, and no slot is left of it.")
             }
             _ => format!(

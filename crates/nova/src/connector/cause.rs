@@ -6,6 +6,10 @@
 use crate::config::Config;
 use crate::exit::Exit;
 
+/// How many characters of a long message are kept from its beginning and from its end.
+const BEGINNING: usize = 100;
+const END: usize = 300;
+
 /// Why a connector does not run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cause {
@@ -52,7 +56,18 @@ fn root(trace: &str) -> String {
         }
     }
     let said = messages.iter().rev().find(|message| !message.is_empty());
-    said.map_or_else(|| "no reason was given".to_owned(), |message| message.chars().take(600).collect())
+    said.map_or_else(|| "no reason was given".to_owned(), |message| shortened(message))
+}
+
+/// The beginning and the end of a long message: Debezium puts whole data structures between the two.
+fn shortened(message: &str) -> String {
+    let count = message.chars().count();
+    if count <= BEGINNING + END {
+        return message.to_owned();
+    }
+    let beginning: String = message.chars().take(BEGINNING).collect();
+    let end: String = message.chars().skip(count - END).collect();
+    format!("{beginning} … {end}")
 }
 
 fn is_frame(line: &str) -> bool {
@@ -86,6 +101,7 @@ type Known = (&'static [&'static str], Exit, &'static str);
 const KNOWN: &[Known] = &[
     (&["password authentication failed"], Exit::Usage, "Set connect.replication_password to {user}'s password (ALTER ROLE {user} PASSWORD '…' gives a new one)."),
     (&["password", "no password was provided"], Exit::Usage, "Set connect.replication_password."),
+    (&["is not permitted to log in"], Exit::Failure, "ALTER ROLE {user} LOGIN."),
     (&["no pg_hba.conf entry"], Exit::Usage, "Let {user} in from Kafka Connect's address in pg_hba.conf, then reload PostgreSQL."),
     (&["wal_level"], Exit::Failure, "ALTER SYSTEM SET wal_level = 'logical', then restart PostgreSQL."),
     (&["Publication autocreation is disabled"], Exit::Failure, "Publication {publication} is missing: apply schemas/postgres, or CREATE PUBLICATION {publication} FOR TABLE … WITH (publish_via_partition_root = true)."),
@@ -96,8 +112,9 @@ const KNOWN: &[Known] = &[
     (&["is active for PID"], Exit::Failure, "Another connector reads slot {slot}: stop it, or give this one another connect.slot."),
     (&["number of requested standby connections"], Exit::Failure, "Raise max_wal_senders, or end a replication that nobody uses."),
     (&["remaining connection slots"], Exit::Unavailable, "Raise max_connections, or end connections that nobody uses."),
-    (&["can no longer get changes from replication slot"], Exit::Failure, "The WAL behind slot {slot} is gone: drop the slot, take a new snapshot, reconcile; raise max_slot_wal_keep_size."),
-    (&["requested WAL segment"], Exit::Failure, "The WAL behind slot {slot} is gone: drop the slot, take a new snapshot, reconcile; raise max_slot_wal_keep_size."),
+    (&["can no longer get changes from replication slot"], Exit::Failure, "The WAL behind slot {slot} is gone: `nova connector resnapshot` shows the way back (docs/runbooks/lost-slot.md)."),
+    (&["change stream", "no longer available on the server"], Exit::Failure, "The WAL behind slot {slot} is gone: `nova connector resnapshot` shows the way back (docs/runbooks/lost-slot.md)."),
+    (&["requested WAL segment"], Exit::Failure, "The WAL behind slot {slot} is gone: `nova connector resnapshot` shows the way back (docs/runbooks/lost-slot.md)."),
     (&["permission denied for"], Exit::Failure, "GRANT SELECT on the captured tables (and SELECT, INSERT, DELETE on debezium_signal) TO {user}."),
     (&["database \"", "does not exist"], Exit::Usage, "Set postgres.database to the database that holds the tables."),
     (&["Check that the hostname and port"], Exit::Unavailable, "Start PostgreSQL, or set connect.postgres_host and postgres.port to where Kafka Connect reaches it."),
@@ -167,6 +184,19 @@ mod tests {
             assert_eq!(cause.sentence, sentence);
             assert!(cause.cure.contains(cure), "{sentence}: {}", cause.cure);
         }
+    }
+
+    #[test]
+    fn of_a_long_message_the_beginning_and_the_end_are_told() {
+        // As Debezium 3.7 wrote it for a slot that was dropped, shortened in the middle.
+        let context = "sourceInfo=source_info[server='cdc'], ".repeat(30);
+        let text = format!(
+            "io.debezium.DebeziumException: The connector is trying to read change stream starting at PostgresOffsetContext [{context}], but this is no longer available on the server. Reconfigure the connector to use a snapshot mode when needed.\n\tat x.y(Z.java:1)"
+        );
+        let Cause { sentence, cure, .. } = of(&text);
+        assert!(sentence.chars().count() < 420 && sentence.starts_with("The connector is trying to read"));
+        assert!(sentence.ends_with("snapshot mode when needed."), "{sentence}");
+        assert!(cure.contains("nova connector resnapshot"), "{cure}");
     }
 
     #[test]

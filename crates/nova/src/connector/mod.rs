@@ -8,13 +8,16 @@ mod apply;
 mod cause;
 mod progress;
 mod render;
+mod resnapshot;
 mod rest;
+mod restart;
 mod routing;
 mod settings;
 mod slot;
 mod status;
 mod topics;
 mod verdict;
+mod wait;
 
 use nova_streams::StreamSet;
 
@@ -33,6 +36,8 @@ pub async fn run(command: &ConnectorCommand, config: &Config, streams: &StreamSe
         ConnectorCommand::Render => render(config, streams),
         ConnectorCommand::Apply => apply::run(config, streams).await,
         ConnectorCommand::Status => status::run(config).await,
+        ConnectorCommand::Restart => restart::run(config).await,
+        ConnectorCommand::Resnapshot(args) => resnapshot::run(args, config).await,
     }
 }
 

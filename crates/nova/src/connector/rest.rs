@@ -153,6 +153,33 @@ impl Connect {
         self.ask(Method::POST, &path, &what, None).await.map(drop)
     }
 
+    /// Ends the tasks and keeps the settings; until it is resumed nothing runs.
+    ///
+    /// # Errors
+    /// See [`ConnectError`].
+    pub async fn stop(&self, name: &str) -> Result<(), ConnectError> {
+        let what = format!("to stop connector {name}");
+        self.ask(Method::PUT, &format!("/connectors/{name}/stop"), &what, None).await.map(drop)
+    }
+
+    /// Lets a stopped or paused connector run again.
+    ///
+    /// # Errors
+    /// See [`ConnectError`].
+    pub async fn resume(&self, name: &str) -> Result<(), ConnectError> {
+        let what = format!("to resume connector {name}");
+        self.ask(Method::PUT, &format!("/connectors/{name}/resume"), &what, None).await.map(drop)
+    }
+
+    /// Lets a stopped connector forget where it was (KIP-875).
+    ///
+    /// # Errors
+    /// See [`ConnectError`].
+    pub async fn delete_offsets(&self, name: &str) -> Result<(), ConnectError> {
+        let what = format!("to delete the offsets of connector {name}");
+        self.ask(Method::DELETE, &format!("/connectors/{name}/offsets"), &what, None).await.map(drop)
+    }
+
     async fn find<T: for<'de> Deserialize<'de>>(
         &self,
         path: &str,

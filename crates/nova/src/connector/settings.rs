@@ -49,6 +49,10 @@ pub(super) const DEFAULTS: &[(&str, &str)] = &[
     ("max.batch.size", "8192"),
     ("max.queue.size", "32768"),
     ("max.queue.size.in.bytes", "67108864"),
+    // An incremental snapshot compares keys with values that it passes as text; PostgreSQL is to read them as what
+    // they stand beside. Without it a table whose key has a time is skipped ("timestamp with time zone <= character
+    // varying").
+    ("driver.stringtype", "unspecified"),
     // A worker that was killed leaves a transaction open; until Kafka ends it, its successor waits and readers see
     // nothing new. The default is a minute.
     ("producer.override.transaction.timeout.ms", "15000"),

@@ -1,7 +1,7 @@
-//! The replication slot of a connector that was taken away again.
+//! The replication slot of the connector.
 //!
 //! A slot that nobody reads keeps WAL until the disk is full. Invariant: only a slot that was not there before this
-//! `apply` is dropped.
+//! `apply`, or whose WAL is lost, is dropped.
 
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ pub(super) enum Slot {
 
 /// Looks at the slot.
 pub(super) async fn look(config: &Config) -> Slot {
-    let Some(mut connection) = connect(config).await else { return Slot::Unknown };
+    let Ok(mut connection) = connect(config).await else { return Slot::Unknown };
     let found: Result<Option<bool>, _> =
         sqlx::query_scalar("SELECT active FROM pg_replication_slots WHERE slot_name = $1")
             .bind(&config.connect.slot)
@@ -45,9 +45,38 @@ pub(super) async fn look(config: &Config) -> Slot {
     }
 }
 
+/// What PostgreSQL still has of the WAL that the slot wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wal {
+    /// There is no slot.
+    Absent,
+    /// Some of it was thrown away (`max_slot_wal_keep_size`): the slot can never be read again.
+    Lost,
+    /// All of it is there.
+    Kept,
+}
+
+/// Asks for the slot's `wal_status` (<https://www.postgresql.org/docs/15/view-pg-replication-slots.html>).
+///
+/// # Errors
+/// When PostgreSQL does not let the replication user in, or does not answer.
+pub(super) async fn wal(config: &Config) -> Result<Wal, sqlx::Error> {
+    let mut connection = connect(config).await?;
+    let status: Option<Option<String>> =
+        sqlx::query_scalar("SELECT wal_status FROM pg_replication_slots WHERE slot_name = $1")
+            .bind(&config.connect.slot)
+            .fetch_optional(&mut connection)
+            .await?;
+    Ok(match status {
+        None => Wal::Absent,
+        Some(Some(status)) if status == "lost" => Wal::Lost,
+        Some(_) => Wal::Kept,
+    })
+}
+
 /// Drops the slot as soon as nobody reads it; says whether it is gone.
-pub(super) async fn drop_new(config: &Config) -> bool {
-    let Some(mut connection) = connect(config).await else { return false };
+pub(super) async fn drop_idle(config: &Config) -> bool {
+    let Ok(mut connection) = connect(config).await else { return false };
     let deadline = Instant::now() + FREE_WITHIN;
     loop {
         let dropped = sqlx::query(
@@ -63,9 +92,12 @@ pub(super) async fn drop_new(config: &Config) -> bool {
     }
 }
 
-async fn connect(config: &Config) -> Option<PgConnection> {
+async fn connect(config: &Config) -> Result<PgConnection, sqlx::Error> {
     let connect = &config.connect;
     let options =
         postgres_options(&config.postgres, &connect.replication_user, &connect.replication_password);
-    timeout(CONNECT_WITHIN, PgConnection::connect_with(&options)).await.ok()?.ok()
+    match timeout(CONNECT_WITHIN, PgConnection::connect_with(&options)).await {
+        Ok(connected) => connected,
+        Err(_) => Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()),
+    }
 }

@@ -2,6 +2,7 @@
 
 use super::answer::{Part, Status};
 use super::rest::{Connect, ConnectError};
+use super::slot::{self, Wal};
 use super::{Cause, verdict::Verdict};
 use crate::config::Config;
 use crate::exit::{Exit, Failure, Outcome};
@@ -11,14 +12,28 @@ pub(super) async fn run(config: &Config) -> Outcome {
     let name = &config.connect.connector;
     let connect = Connect::new(&config.connect.url)?;
     let Some(status) = connect.status(name).await? else {
-        return Err(Failure::new(Exit::Failure, format!("connector {name} is not registered"))
-            .with_cure("Run `nova connector apply`."));
+        return Err(missing(name));
     };
     println!("connector {name}: {}", described(&status.connector));
     for (number, task) in status.tasks.iter().enumerate() {
         println!("  task {number}: {}", described(task));
     }
+    lost(config).await?;
     status.verdict(name, config)
+}
+
+/// Asks PostgreSQL itself: a task that finds its slot's WAL lost tries for half an hour before it fails (Debezium 3.7).
+///
+/// # Errors
+/// When the WAL is lost. A PostgreSQL that does not answer here is the connector's to report.
+pub(super) async fn lost(config: &Config) -> Outcome {
+    if !matches!(slot::wal(config).await, Ok(Wal::Lost)) {
+        return Ok(());
+    }
+    let message =
+        format!("slot {} has lost WAL: changes were thrown away before they were read", config.connect.slot);
+    Err(Failure::new(Exit::Failure, message)
+        .with_cure("`nova connector resnapshot` shows the way back (docs/runbooks/lost-slot.md)."))
 }
 
 impl Status {
@@ -29,12 +44,26 @@ impl Status {
     pub fn verdict(&self, name: &str, config: &Config) -> Outcome {
         match Verdict::of(Some(self)) {
             Verdict::Running => Ok(()),
-            Verdict::Failed => Err(failed(name, self, config)),
+            Verdict::Failed => {
+                let failure = failed(name, self, config);
+                if failure.cure.contains("`nova connector") {
+                    return Err(failure);
+                }
+                // Connect starts no failed task again by itself.
+                let cure = format!("{} Then `nova connector restart`.", failure.cure);
+                Err(failure.with_cure(cure))
+            }
             Verdict::Halted => Err(halted(name, self)),
             Verdict::Pending => Err(Failure::new(Exit::Unavailable, format!("connector {name} does not run yet"))
             .with_cure("Connect is still placing it, or has no worker for it; ask again, and see that a worker runs.")),
         }
     }
+}
+
+/// A connector that nobody has registered.
+pub(super) fn missing(name: &str) -> Failure {
+    Failure::new(Exit::Failure, format!("connector {name} is not registered"))
+        .with_cure("Run `nova connector apply`.")
 }
 
 /// A failed connector or task, with its cause.
@@ -93,7 +122,8 @@ mod tests {
         let failure = status("RUNNING", "FAILED", Some(trace)).verdict("nova-cdc", &config).unwrap_err();
         assert_eq!(failure.exit, Exit::Failure);
         assert!(
-            failure.message.ends_with("requires wal_level >= logical") && failure.cure.contains("restart")
+            failure.message.ends_with("requires wal_level >= logical")
+                && failure.cure.ends_with("`nova connector restart`.")
         );
         let pending = status("UNASSIGNED", "UNASSIGNED", None).verdict("nova-cdc", &config).unwrap_err();
         assert_eq!(pending.exit, Exit::Unavailable);

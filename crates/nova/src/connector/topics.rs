@@ -22,7 +22,13 @@ pub(super) fn specs(config: &Config, routing: &Routing) -> Vec<TopicSpec> {
     let declared = routing.topics().map(|topic| make(topic, partitions, retention));
     let own = routing.own_topics().map(|topic| make(&topic, 1, OWN_RETENTION));
     let dead_letters = Some(config.kafka.dead_letter_topic.as_str()).filter(|topic| !topic.is_empty());
-    declared.chain(own).chain(dead_letters.map(|topic| make(topic, 1, retention))).collect()
+    let dead_letters = dead_letters.map(|topic| {
+        let mut spec = make(topic, 1, retention);
+        // The broker refuses times that its own clock has not reached, and a worker's clock may be wrong.
+        spec.configs.insert("message.timestamp.type".to_owned(), "LogAppendTime".to_owned());
+        spec
+    });
+    declared.chain(own).chain(dead_letters).collect()
 }
 
 fn spec(config: &Config, name: &str, partitions: i32, retention: Duration) -> TopicSpec {
@@ -60,6 +66,9 @@ mod tests {
                 ("nova.dead-letters", 1, "2592000000"),
             ]
         );
+        let stamped: Vec<_> =
+            specs.iter().filter(|spec| spec.configs.contains_key("message.timestamp.type")).collect();
+        assert!(matches!(stamped[..], [spec] if spec.name == "nova.dead-letters"));
         assert!(specs.iter().all(|spec| spec.configs["min.insync.replicas"] == "2" && spec.replication == 3));
     }
 }

@@ -152,12 +152,17 @@ async fn lag(connection: &KafkaConnection, group: &str, topic: &str) -> Check {
     };
     let expired: i64 = lag.partitions.iter().map(nova_kafka::PartitionLag::expired).sum();
     if expired > 0 {
-        let cure =
-            "Messages are gone unread: `nova run` halts at the gap; take a new snapshot and reconcile.";
+        let cure = "`nova run` halts at the gap; `nova offsets show` names the command that goes on, and \
+                    docs/runbooks/offsets.md how to make good what is gone.";
         return GROUP.fail(name, format!("{expired} offsets of {topic} expired before they were read"), cure);
     }
     if lag.partitions.iter().all(|partition| partition.committed.is_none()) {
         return GROUP.ok(name, format!("has not begun; {topic} holds {} offsets", lag.messages()));
+    }
+    if lag.partitions.iter().any(nova_kafka::PartitionLag::near_expiry) {
+        let finding = format!("reads the oldest fifth of {topic}, and retention deletes it");
+        let cure = "Speed the stream up, or raise the topic's retention.ms; `nova offsets show` tells how long is left.";
+        return GROUP.warn(name, finding, cure);
     }
     GROUP
         .ok(name, format!("{} offsets (transaction markers count) behind the end of {topic}", lag.messages()))

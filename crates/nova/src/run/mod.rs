@@ -4,6 +4,7 @@
 //! a worker starts, and the admin server outlives the workers, so that their drain can be watched.
 
 mod connect;
+mod retention;
 mod watch;
 
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use tracing::info;
 
 use connect::StreamConnect;
 pub use connect::{clickhouse_client, kafka_connection, replay_horizon};
+use retention::RetentionWatch;
 use watch::Watch;
 
 use crate::admin::AdminServer;
@@ -69,23 +71,24 @@ fn names(streams: &[&Stream]) -> Vec<String> {
 
 /// The streams that the command line asks for.
 fn choose<'s>(args: &RunArgs, streams: &'s StreamSet) -> Result<Vec<&'s Stream>, Failure> {
-    let unknown = |what: String, known: Vec<&str>| {
-        Failure::new(Exit::Usage, what).with_cure(format!("Declared are: {}.", known.join(", ")))
-    };
     if let Some(worker) = &args.worker {
         let chosen = streams.of_worker(worker);
         if chosen.is_empty() {
-            return Err(unknown(format!("no stream belongs to a worker `{worker}`"), streams.workers()));
+            return Err(unknown(format!("no stream belongs to a worker `{worker}`"), &streams.workers()));
         }
         return Ok(chosen);
     }
-    let all = || streams.iter().map(|stream| stream.name.as_str()).collect();
-    args.stream
-        .iter()
-        .map(|name| {
-            streams.get(name).ok_or_else(|| unknown(format!("no stream `{name}` is declared"), all()))
-        })
-        .collect()
+    args.stream.iter().map(|name| declared(name, streams)).collect()
+}
+
+/// The stream of that name.
+pub fn declared<'s>(name: &str, streams: &'s StreamSet) -> Result<&'s Stream, Failure> {
+    let all = || streams.iter().map(|stream| stream.name.as_str()).collect::<Vec<_>>();
+    streams.get(name).ok_or_else(|| unknown(format!("no stream `{name}` is declared"), &all()))
+}
+
+fn unknown(what: String, known: &[&str]) -> Failure {
+    Failure::new(Exit::Usage, what).with_cure(format!("Declared are: {}.", known.join(", ")))
 }
 
 fn stream_workers(
@@ -112,13 +115,19 @@ fn stream_workers(
 /// Watches Kafka (by asking for the groups' lag, which is published as metrics) and ClickHouse.
 fn server_watchers(config: &Config, streams: &[&Stream], client: Client) -> WorkerManager {
     let connection = kafka_connection(config);
-    let groups: Arc<[(String, String)]> =
-        streams.iter().map(|stream| (config.group(&stream.name), stream.topic.clone())).collect();
+    let watched: Arc<[(String, String, String)]> = streams
+        .iter()
+        .map(|stream| (stream.name.clone(), config.group(&stream.name), stream.topic.clone()))
+        .collect();
+    let retention = Arc::new(RetentionWatch::default());
     let kafka = Watch::new("kafka", WATCH_INTERVAL, move || {
-        let (connection, groups) = (connection.clone(), Arc::clone(&groups));
+        let (connection, watched) = (connection.clone(), Arc::clone(&watched));
+        let retention = Arc::clone(&retention);
         async move {
-            for (group, topic) in groups.iter() {
-                nova_kafka::describe(&connection, group, topic).await?.publish();
+            for (stream, group, topic) in watched.iter() {
+                let lag = nova_kafka::describe(&connection, group, topic).await?;
+                lag.publish();
+                retention.look(stream, &lag);
             }
             Ok::<(), PipelineError>(())
         }

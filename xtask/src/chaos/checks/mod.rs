@@ -6,6 +6,7 @@
 pub(super) mod accounting;
 pub(super) mod aggregates;
 pub(super) mod durable;
+pub(super) mod letters;
 pub(super) mod once;
 pub(super) mod order;
 #[cfg(test)]

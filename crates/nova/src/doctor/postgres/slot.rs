@@ -25,9 +25,10 @@ pub(super) async fn checks(connection: &mut PgConnection, slot: &str) -> Result<
     .await?;
     let name = format!("slot {slot}");
     let Some(found) = found else {
-        return Ok(vec![GROUP.fail(name, "missing", "`nova connector apply` makes it.")]);
+        let cure = "`nova connector apply` makes it for a new connector; one that has run before needs `nova connector resnapshot` (docs/runbooks/lost-slot.md).";
+        return Ok(vec![GROUP.fail(name, "missing", cure)]);
     };
-    Ok(vec![reader(&name, &found), wal(&name, slot, &found)])
+    Ok(vec![reader(&name, &found), wal(&name, &found)])
 }
 
 fn reader(name: &str, slot: &Slot) -> Check {
@@ -41,7 +42,7 @@ fn reader(name: &str, slot: &Slot) -> Check {
     )
 }
 
-fn wal(name: &str, slot_name: &str, slot: &Slot) -> Check {
+fn wal(name: &str, slot: &Slot) -> Check {
     let name = format!("{name}: WAL");
     let retained = slot.retained_bytes.unwrap_or_default();
     let size = format!("{:.1} MB retained", retained.max(0) as f64 / 1e6);
@@ -49,7 +50,7 @@ fn wal(name: &str, slot_name: &str, slot: &Slot) -> Check {
         Some("lost") => GROUP.fail(
             name,
             "lost: changes were thrown away before they were read",
-            format!("Delete the connector, SELECT pg_drop_replication_slot('{slot_name}'), `nova connector apply`, reconcile."),
+            "`nova connector resnapshot` shows the way back (docs/runbooks/lost-slot.md).",
         ),
         Some("unreserved") => GROUP.fail(
             name,
@@ -75,7 +76,7 @@ mod tests {
         let level = |status: &str, retained_bytes| {
             let slot =
                 Slot { active: true, wal_status: Some(status.into()), retained_bytes: Some(retained_bytes) };
-            wal("slot s", "s", &slot).level
+            wal("slot s", &slot).level
         };
         assert_eq!(level("reserved", 5_000_000), Level::Ok);
         assert_eq!(level("extended", 2 << 30), Level::Warn);

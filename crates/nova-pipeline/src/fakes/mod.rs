@@ -1,15 +1,19 @@
 //! A source, a sink and a dead-letter topic in memory, with scripted faults that are consumed in order.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+mod block;
+
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use nova_streams::{Column, ColumnType, Mapping, Row, StreamSet, TableSchema};
+use nova_streams::{Column, ColumnType, Mapping, StreamSet, TableSchema};
 use tokio::sync::{Notify, mpsc};
 
+pub(crate) use block::{FakeBlock, FakeRow, resolve, seen};
+
 use crate::{
-    Block, Committed, Connect, DeadLetter, DeadLetters, Endpoints, ErrorKind, OffsetCommit, PipelineError,
-    Ranges, RowId, Sink, Source, SourceEvent, SourceMessage, StartAt, Watermarks,
+    Committed, Connect, DeadLetter, DeadLetters, Endpoints, ErrorKind, OffsetCommit, PipelineError, Ranges,
+    Resolved, RowId, Seen, Sink, Source, SourceEvent, SourceMessage, StartAt, Watermarks,
 };
 
 /// A message that owns its bytes.
@@ -17,6 +21,7 @@ use crate::{
 pub(crate) struct FakeMessage {
     pub(crate) partition: i32,
     pub(crate) offset: i64,
+    pub(crate) key: Option<Vec<u8>>,
     pub(crate) value: Option<Vec<u8>>,
 }
 
@@ -28,7 +33,7 @@ impl SourceMessage for FakeMessage {
         self.offset
     }
     fn key(&self) -> Option<&[u8]> {
-        None
+        self.key.as_deref()
     }
     fn value(&self) -> Option<&[u8]> {
         self.value.as_deref()
@@ -53,13 +58,15 @@ pub(crate) struct World {
     pub(crate) closed: Mutex<usize>,
     /// What the broker holds, for reading again.
     pub(crate) log_of_topic: Mutex<Vec<FakeMessage>>,
-    pub(crate) inserted: Mutex<Vec<(String, Vec<RowId>)>>,
+    pub(crate) inserted: Mutex<Vec<(String, Vec<FakeRow>)>>,
     pub(crate) insert_faults: Mutex<VecDeque<InsertFault>>,
-    pub(crate) attempts: Mutex<Vec<(String, Vec<RowId>)>>,
+    pub(crate) attempts: Mutex<Vec<(String, Vec<FakeRow>)>>,
     pub(crate) hold: Notify,
     pub(crate) letters: Mutex<Vec<DeadLetter>>,
     pub(crate) letter_faults: Mutex<VecDeque<ErrorKind>>,
     pub(crate) log: Mutex<Vec<&'static str>>,
+    /// Happens while the table is asked about doubts, once.
+    pub(crate) amid_doubts: Mutex<Option<fn(&World)>>,
 }
 
 /// What an insert does instead of simply working.
@@ -79,6 +86,11 @@ impl World {
     /// The group's committed offset.
     pub(crate) fn offset(&self, partition: i32) -> Option<i64> {
         self.committed.lock().unwrap().get(&partition).map(|(offset, _)| *offset)
+    }
+
+    /// All rows of the table.
+    pub(crate) fn rows(&self) -> Vec<FakeRow> {
+        self.inserted.lock().unwrap().iter().flat_map(|(_, rows)| rows.iter().copied()).collect()
     }
 
     fn note(&self, what: &'static str) {
@@ -175,30 +187,6 @@ impl Source for FakeSource {
     }
 }
 
-/// Keeps the identity of each row instead of bytes.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct FakeBlock(pub(crate) Vec<RowId>);
-
-impl Block for FakeBlock {
-    fn push(&mut self, partition: i32, offset: i64, rows: &[Row<'_>]) -> Result<(), PipelineError> {
-        let ordinals = (0u8..).zip(rows);
-        self.0.extend(ordinals.map(|(ordinal, _)| RowId { partition, offset, ordinal }));
-        Ok(())
-    }
-
-    fn without(&self, present: &BTreeSet<RowId>) -> Self {
-        Self(self.0.iter().filter(|row| !present.contains(row)).copied().collect())
-    }
-
-    fn rows(&self) -> usize {
-        self.0.len()
-    }
-
-    fn bytes(&self) -> usize {
-        self.0.len() * 100
-    }
-}
-
 pub(crate) struct FakeSink {
     world: Arc<World>,
 }
@@ -235,9 +223,26 @@ impl Sink for FakeSink {
     }
 
     async fn present(&self, _topic: &str, ranges: &Ranges) -> Result<Vec<RowId>, PipelineError> {
-        let inserted = self.world.inserted.lock().unwrap();
-        let rows = inserted.iter().flat_map(|(_, rows)| rows.iter().copied());
+        let rows = self.world.rows().into_iter().map(|row| row.id);
         Ok(rows.filter(|row| ranges.contains(row.partition, row.offset)).collect())
+    }
+
+    async fn resolve(
+        &self,
+        _topic: &str,
+        ranges: &Ranges,
+        block: &FakeBlock,
+        all: bool,
+    ) -> Result<Resolved<FakeBlock>, PipelineError> {
+        self.world.note(if all { "resolve all" } else { "resolve" });
+        let amid = self.world.amid_doubts.lock().unwrap().take();
+        amid.inspect(|amid| amid(&self.world));
+        Ok(resolve(&self.world.rows(), ranges, block, all))
+    }
+
+    async fn seen(&self, _topic: &str, partitions: &[i32]) -> Result<Vec<Seen>, PipelineError> {
+        self.world.note("seen");
+        Ok(seen(&self.world.rows(), partitions))
     }
 }
 
@@ -342,18 +347,40 @@ pub(crate) fn mapping() -> Mapping {
     Mapping::compile(streams.get("likes").unwrap(), &table).unwrap()
 }
 
-/// An insert of a like, as Debezium writes it.
+/// An insert of a like, as Debezium writes it; one transaction each.
 pub(crate) fn like(partition: i32, offset: i64) -> SourceEvent<FakeMessage> {
-    let value = format!(
-        r#"{{"before":null,"after":{{"id":"l{partition}-{offset}","user_id":7}},"source":{{"version":"3.7.0.Final",
-        "connector":"postgresql","name":"cdc","ts_ms":1700000000000,"snapshot":"false","db":"app","sequence":"[null,\"1\"]",
-        "ts_us":1700000000000000,"ts_ns":1700000000000000000,"schema":"public","table":"likes","txId":700,"lsn":{offset},
-        "xmin":null}},"transaction":null,"op":"c","ts_ms":1700000000001}}"#
-    );
-    SourceEvent::Message(FakeMessage { partition, offset, value: Some(value.into_bytes()) })
+    let lsn = 10 * offset + 15;
+    let commit = (10 * offset + 10).to_string();
+    let change = format!(r#""before":null,"after":{{"id":"l{partition}-{offset}","user_id":7}},"op":"c""#);
+    let key = format!("l{partition}-{offset}");
+    SourceEvent::Message(message(
+        partition,
+        offset,
+        &key,
+        &change,
+        &source(Some(&commit), lsn, 700 + offset, "false"),
+    ))
+}
+
+/// The `source` block of a change.
+pub(crate) fn source(commit: Option<&str>, lsn: i64, tx: i64, snapshot: &str) -> String {
+    let commit = commit.map_or("null".to_owned(), |commit| format!(r#"\"{commit}\""#));
+    format!(
+        r#"{{"version":"3.7.0.Final","connector":"postgresql","name":"cdc","ts_ms":1700000000000,
+        "snapshot":"{snapshot}","db":"app","sequence":"[{commit},\"{lsn}\"]","ts_us":1700000000000000,
+        "ts_ns":1700000000000000000,"schema":"public","table":"likes","txId":{tx},"lsn":{lsn},"xmin":null}}"#
+    )
+}
+
+/// A message at an offset: `change` holds the images and `op`.
+pub(crate) fn message(partition: i32, offset: i64, key: &str, change: &str, source: &str) -> FakeMessage {
+    let value =
+        format!(r#"{{{change},"source":{source},"transaction":null,"ts_ms":1700000000001}}"#).into_bytes();
+    let key = Some(format!(r#"{{"id":"{key}"}}"#).into_bytes());
+    FakeMessage { partition, offset, key, value: Some(value) }
 }
 
 /// A message that is not JSON.
 pub(crate) fn poison(partition: i32, offset: i64) -> SourceEvent<FakeMessage> {
-    SourceEvent::Message(FakeMessage { partition, offset, value: Some(b"poison".to_vec()) })
+    SourceEvent::Message(FakeMessage { partition, offset, key: None, value: Some(b"poison".to_vec()) })
 }

@@ -1,0 +1,210 @@
+//! A group's committed offsets for `nova offsets`: read with what stands beside them, and set while nobody reads.
+//!
+//! Invariant: offsets are set only where the coordinator agrees that the group is empty, and it has said what it
+//! stores; asking changes nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use nova_pipeline::{ErrorKind, PipelineError};
+use rdkafka::Message;
+use rdkafka::TopicPartitionList;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::topic_partition_list::Offset;
+
+use crate::context::Logs;
+use crate::errors::{code_of, failed, kind_of};
+use crate::lag::{self, PartitionLag, observe, observe_with};
+use crate::options::{KafkaConnection, reader_config};
+use crate::source::ANSWER_WITHIN;
+
+/// A group's position in one partition, with what was committed beside it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Position {
+    /// The offset, and what the partition holds.
+    pub lag: PartitionLag,
+    /// The metadata of the commit; empty when there is none, or when Nova did not write it.
+    pub metadata: String,
+}
+
+/// Where `group` stands in every partition of `topic`, ascending.
+///
+/// # Errors
+/// `Misconfigured` for a missing topic, `AccessDenied`, `Unavailable`.
+pub async fn positions(
+    connection: &KafkaConnection,
+    group: &str,
+    topic: &str,
+) -> Result<Vec<Position>, PipelineError> {
+    let of = topic.to_owned();
+    observe(connection, group.to_owned(), topic.to_owned(), move |consumer| {
+        let mut positions = Vec::new();
+        for at in lag::committed(consumer, &of)? {
+            let held = lag::watermarks(consumer, &of, at.partition)?;
+            let (low, high) = (held.low, held.high);
+            let lag = PartitionLag { partition: at.partition, committed: at.offset, low, high };
+            positions.push(Position { lag, metadata: at.metadata });
+        }
+        positions.sort_by_key(|position| position.lag.partition);
+        Ok(positions)
+    })
+    .await
+}
+
+/// The timestamp, in milliseconds since 1970, of the first message at or behind each of these offsets. A partition that
+/// has none there, or does not answer within 10 s, is left out.
+///
+/// # Errors
+/// As [`positions`].
+pub async fn message_times(
+    connection: &KafkaConnection,
+    topic: &str,
+    offsets: &[(i32, i64)],
+) -> Result<BTreeMap<i32, i64>, PipelineError> {
+    if offsets.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let mut config = reader_config(connection, "nova.message-times")?;
+    // One message of each partition is wanted, not what a reader fetches in advance.
+    config.set("enable.partition.eof", "true").set("queued.min.messages", "1");
+    let (of, offsets) = (topic.to_owned(), offsets.to_vec());
+    observe_with(config, topic.to_owned(), move |consumer| {
+        let doing = format!("reading the times of messages of {of}");
+        let mut list = TopicPartitionList::new();
+        for (partition, offset) in &offsets {
+            let added = list.add_partition_offset(&of, *partition, Offset::Offset(*offset));
+            added.map_err(|error| failed(&doing, &error))?;
+        }
+        consumer.assign(&list).map_err(|error| failed(&doing, &error))?;
+        first_times(consumer, &of, offsets.len()).map_err(|error| failed(&doing, &error))
+    })
+    .await
+}
+
+fn first_times(
+    consumer: &BaseConsumer<Logs>,
+    topic: &str,
+    partitions: usize,
+) -> Result<BTreeMap<i32, i64>, KafkaError> {
+    let (mut times, mut answered) = (BTreeMap::new(), BTreeSet::new());
+    let deadline = Instant::now() + ANSWER_WITHIN;
+    while answered.len() < partitions && Instant::now() < deadline {
+        match consumer.poll(Duration::from_millis(100)) {
+            None => {}
+            Some(Ok(message)) => {
+                let partition = message.partition();
+                if answered.insert(partition) {
+                    times.extend(message.timestamp().to_millis().map(|time| (partition, time)));
+                    consumer.pause(&lag::list(topic, [partition]))?;
+                }
+            }
+            Some(Err(KafkaError::PartitionEOF(partition))) => {
+                answered.insert(partition);
+            }
+            // librdkafka tries again by itself; the deadline ends it.
+            Some(Err(error)) if code_of(&error).map(kind_of) == Some(ErrorKind::Unavailable) => {}
+            Some(Err(error)) => return Err(error),
+        }
+    }
+    Ok(times)
+}
+
+/// The members of `group`, as `client (host)`; empty for an empty or unknown group. The DescribeGroups request that is
+/// used tells nothing of groups of the KIP-848 protocol: their members show themselves only by the refusal of
+/// [`set_offsets`].
+///
+/// # Errors
+/// `AccessDenied` (DESCRIBE on the group), `Unavailable`.
+pub async fn members(
+    connection: &KafkaConnection,
+    group: &str,
+    topic: &str,
+) -> Result<Vec<String>, PipelineError> {
+    let name = group.to_owned();
+    observe(connection, group.to_owned(), topic.to_owned(), move |consumer| {
+        let doing = format!("asking for the members of the consumer group {name}");
+        let found = consumer.fetch_group_list(Some(&name), ANSWER_WITHIN);
+        let found = found.map_err(|error| failed(&doing, &error))?;
+        let of_group = found.groups().iter().filter(|found| found.name() == name);
+        let members = of_group.flat_map(|found| found.members());
+        let named = |host: &str| host.trim_start_matches('/').to_owned();
+        Ok(members
+            .map(|member| format!("{} ({})", member.client_id(), named(member.client_host())))
+            .collect())
+    })
+    .await
+}
+
+/// Commits these offsets for `group` with empty metadata, from outside of the group, in one request; then reads them
+/// back. The coordinator takes such a commit only while the group has no members.
+///
+/// # Errors
+/// `Fenced` while the group has members, `Unknown` when the coordinator stored something else, and as [`positions`].
+pub async fn set_offsets(
+    connection: &KafkaConnection,
+    group: &str,
+    topic: &str,
+    offsets: &[(i32, i64)],
+) -> Result<(), PipelineError> {
+    let (name, of, offsets) = (group.to_owned(), topic.to_owned(), offsets.to_vec());
+    observe(connection, group.to_owned(), topic.to_owned(), move |consumer| {
+        let doing = format!("setting the offsets of the consumer group {name} in {of}");
+        let mut list = TopicPartitionList::with_capacity(offsets.len());
+        for (partition, offset) in &offsets {
+            let mut element = list.add_partition(&of, *partition);
+            element.set_offset(Offset::Offset(*offset)).map_err(|error| failed(&doing, &error))?;
+            element.set_metadata("");
+        }
+        consumer.commit(&list, CommitMode::Sync).map_err(|error| refused(&doing, &name, &error))?;
+        let stored = lag::committed(consumer, &of)?;
+        let differs = offsets.iter().find(|(partition, offset)| {
+            let is = |at: &&nova_pipeline::Committed| at.partition == *partition;
+            stored.iter().find(is).and_then(|at| at.offset) != Some(*offset)
+        });
+        match differs {
+            None => Ok(()),
+            Some((partition, offset)) => {
+                let message =
+                    format!("{doing}: {of}[{partition}] was to be {offset}, and is not; look again");
+                Err(PipelineError::new(ErrorKind::Unknown, message))
+            }
+        }
+    })
+    .await
+}
+
+fn refused(doing: &str, group: &str, error: &KafkaError) -> PipelineError {
+    let members = matches!(
+        code_of(error),
+        Some(
+            Code::UnknownMemberId
+                | Code::IllegalGeneration
+                | Code::RebalanceInProgress
+                | Code::FencedMemberEpoch
+                | Code::StaleMemberEpoch
+        )
+    );
+    if !members {
+        return failed(doing, error);
+    }
+    let message =
+        format!("{doing}: refused, the group has active members; stop every `nova run` of `{group}` first");
+    PipelineError::new(ErrorKind::Fenced, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_for_members_says_what_to_stop_and_others_keep_their_kind() {
+        let refusal = |code| refused("setting", "nova-likes", &KafkaError::ConsumerCommit(code));
+        for code in [Code::UnknownMemberId, Code::IllegalGeneration, Code::RebalanceInProgress] {
+            let error = refusal(code);
+            assert_eq!(error.kind, ErrorKind::Fenced);
+            assert!(error.message.contains("stop every `nova run` of `nova-likes`"), "{error}");
+        }
+        assert_eq!(refusal(Code::GroupAuthorizationFailed).kind, ErrorKind::AccessDenied);
+    }
+}

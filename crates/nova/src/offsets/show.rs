@@ -1,0 +1,286 @@
+//! `nova offsets show`: each stream's partitions, with the command that goes on where one is needed.
+//!
+//! Invariant: showing changes nothing; a stream that cannot be asked keeps no other from being shown.
+
+use std::fmt::Write;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use nova_kafka::{KafkaConnection, PartitionLag, Position, message_times, positions, topic_facts};
+use nova_pipeline::{ErrorKind, PipelineError};
+use nova_streams::{Stream, StreamSet};
+use serde::Serialize;
+
+use super::standing::{State, open_range};
+use super::table::{or_dash, table};
+use crate::cli::{OffsetsShowArgs, Output};
+use crate::config::Config;
+use crate::exit::{Exit, Failure, Outcome};
+use crate::run::{declared, kafka_connection};
+
+const HEADER: [&str; 9] =
+    ["partition", "committed", "low", "high", "lag", "expired", "retention used", "expires in", "state"];
+const HOUR_MS: f64 = 3_600_000.0;
+
+#[derive(Debug, Serialize)]
+struct Report {
+    ok: bool,
+    streams: Vec<StreamReport>,
+}
+
+#[derive(Debug, Serialize)]
+struct StreamReport {
+    stream: String,
+    group: String,
+    topic: String,
+    /// The topic's `retention.ms`; -1 keeps for ever, `None` is unknown.
+    retention_ms: Option<i64>,
+    /// Why there are no partitions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    partitions: Vec<Row>,
+}
+
+#[derive(Debug, Serialize)]
+struct Row {
+    partition: i32,
+    committed: Option<i64>,
+    low: i64,
+    high: i64,
+    lag: i64,
+    expired: i64,
+    /// [`PartitionLag::retention_used`].
+    retention_used: f64,
+    /// Until retention may delete the next message that the group needs (it deletes whole segments, so later rather
+    /// than sooner); `None` when there is no such message or no such time.
+    hours_left: Option<f64>,
+    state: State,
+    /// Start and end of the open batch in this partition.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    open_batch: Option<[i64; 2]>,
+}
+
+/// Runs `nova offsets show`.
+pub async fn run(args: &OffsetsShowArgs, config: &Config, streams: &StreamSet) -> Outcome {
+    let chosen: Vec<&Stream> = if args.stream.is_empty() {
+        streams.iter().collect()
+    } else {
+        args.stream.iter().map(|name| declared(name, streams)).collect::<Result<_, _>>()?
+    };
+    let connection = kafka_connection(config);
+    let mut reports = Vec::new();
+    for stream in chosen {
+        reports.push(report(&connection, &stream.name, config.group(&stream.name), &stream.topic).await?);
+    }
+    let undecided: Vec<String> = reports.iter().flat_map(StreamReport::undecided).collect();
+    let report = Report { ok: undecided.is_empty(), streams: reports };
+    match args.output {
+        Output::Table => report.streams.iter().for_each(|stream| print!("{}", stream.text())),
+        Output::Json => println!(
+            "{}",
+            serde_json::to_string_pretty(&report)
+                .map_err(|error| Failure::new(Exit::Failure, error.to_string()))?
+        ),
+    }
+    if undecided.is_empty() {
+        return Ok(());
+    }
+    let message = format!("a decision is needed: {}", undecided.join(", "));
+    let cure = "Stop `nova run` of the stream, look at its command without --execute, then run it.";
+    Err(Failure::new(Exit::Differences, message).with_cure(cure))
+}
+
+async fn report(
+    connection: &KafkaConnection,
+    stream: &str,
+    group: String,
+    topic: &str,
+) -> Result<StreamReport, PipelineError> {
+    let mut report = StreamReport {
+        stream: stream.to_owned(),
+        topic: topic.to_owned(),
+        retention_ms: None,
+        error: None,
+        partitions: Vec::new(),
+        group,
+    };
+    let positions = match positions(connection, &report.group, topic).await {
+        Ok(positions) => positions,
+        Err(error) if error.kind == ErrorKind::Misconfigured => {
+            report.error = Some(error.message);
+            return Ok(report);
+        }
+        Err(error) => return Err(error),
+    };
+    // Who may not see the topic's settings still sees the offsets.
+    report.retention_ms = topic_facts(connection, topic).await.ok().and_then(|facts| facts.retention_ms);
+    let retention_ms = report.retention_ms.filter(|retention| *retention > 0);
+    let times = match retention_ms {
+        Some(_) => message_times(connection, topic, &unread(&positions)).await?,
+        None => Default::default(),
+    };
+    let known_group = positions.iter().any(|position| position.lag.committed.is_some());
+    let row = |position: &Position| {
+        let time = times.get(&position.lag.partition);
+        Row::of(position, known_group, retention_ms.zip(time.copied()), now_ms())
+    };
+    report.partitions = positions.iter().map(row).collect();
+    Ok(report)
+}
+
+/// The next message that the group needs, by partition, where it is there.
+fn unread(positions: &[Position]) -> Vec<(i32, i64)> {
+    let next = |position: &Position| {
+        let PartitionLag { partition, committed, low, high } = position.lag;
+        committed.filter(|at| (low..high).contains(at)).map(|at| (partition, at))
+    };
+    positions.iter().filter_map(next).collect()
+}
+
+/// The clock that the topic's retention is held against; nothing is decided by it here.
+fn now_ms() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
+}
+
+impl Row {
+    /// `kept` are the topic's retention and the time of the next message needed, in milliseconds.
+    fn of(position: &Position, known_group: bool, kept: Option<(i64, i64)>, now_ms: i64) -> Self {
+        let lag = position.lag;
+        let PartitionLag { partition, committed, low, high } = lag;
+        #[expect(clippy::cast_precision_loss, reason = "hours for people")]
+        let hours =
+            |(retention, time): (i64, i64)| time.saturating_add(retention).saturating_sub(now_ms) as f64;
+        Self {
+            partition,
+            committed,
+            low,
+            high,
+            lag: lag.messages(),
+            expired: lag.expired(),
+            retention_used: lag.retention_used(),
+            hours_left: kept.map(|kept| (hours(kept) / HOUR_MS).max(0.0)),
+            state: State::of(position, known_group),
+            open_batch: open_range(position).map(|range| [range.start, range.end]),
+        }
+    }
+
+    fn cells(&self) -> Vec<String> {
+        let Self {
+            partition,
+            committed,
+            low,
+            high,
+            lag,
+            expired,
+            retention_used,
+            hours_left,
+            state,
+            open_batch,
+        } = self;
+        let used = (*low > 0).then(|| format!("{:.0} %", retention_used * 100.0));
+        let left = hours_left.map(|hours| format!("{hours:.1} h"));
+        let state = match open_batch {
+            Some([start, end]) if *state == State::OpenBatch => format!("{} {start}..{end}", state.words()),
+            _ => state.words().to_owned(),
+        };
+        let numbers = [low, high, lag, expired].map(i64::to_string);
+        let mut cells = vec![partition.to_string(), or_dash(*committed)];
+        cells.extend(numbers);
+        cells.extend([or_dash(used), or_dash(left), state]);
+        cells
+    }
+}
+
+impl StreamReport {
+    /// What `nova run` would halt at.
+    fn undecided(&self) -> Vec<String> {
+        if self.error.is_some() {
+            return vec![format!("{} has no topic", self.stream)];
+        }
+        let undecided = self.partitions.iter().filter(|row| row.state.needs_decision());
+        undecided
+            .map(|row| format!("{} {}[{}] {}", self.stream, self.topic, row.partition, row.state.words()))
+            .collect()
+    }
+
+    fn text(&self) -> String {
+        let Self { stream, group, topic, retention_ms, error, partitions } = self;
+        let retention = match retention_ms {
+            None => "unknown".to_owned(),
+            Some(ms) if *ms < 0 => "for ever".to_owned(),
+            #[expect(clippy::cast_precision_loss, reason = "days for people")]
+            Some(ms) => format!("{:.1} days", *ms as f64 / HOUR_MS / 24.0),
+        };
+        let mut text = format!("{stream}: group {group}, topic {topic}, retention {retention}\n");
+        if let Some(error) = error {
+            let _ = writeln!(text, "  {error}"); // writing to a String cannot fail
+            return text;
+        }
+        let rows: Vec<_> = partitions.iter().map(Row::cells).collect();
+        text.push_str(&table(&HEADER, &rows));
+        let mut commands: Vec<String> = Vec::new();
+        for row in partitions {
+            let command = row.state.way_on(stream, row.partition);
+            if !command.is_empty() && !commands.contains(&command) {
+                let _ = writeln!(text, "  {} -> {command}", row.state.words());
+                commands.push(command);
+            }
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::standing::position;
+    use super::*;
+
+    fn report() -> StreamReport {
+        let positions = [
+            position(0, Some(40), 10..50, "n2 0.0.0.0.0 7 9 0:40+5"),
+            position(1, Some(3), 10..50, ""),
+            position(2, Some(50), 0..50, ""),
+        ];
+        let kept = [Some((7_200_000, 3_600_000)), None, None];
+        let rows =
+            positions.iter().zip(kept).map(|(position, kept)| Row::of(position, true, kept, 9_000_000));
+        StreamReport {
+            stream: "likes".to_owned(),
+            group: "nova-likes".to_owned(),
+            topic: "cdc.likes".to_owned(),
+            retention_ms: Some(7_200_000),
+            error: None,
+            partitions: rows.collect(),
+        }
+    }
+
+    #[test]
+    fn the_table_tells_lag_expiry_state_and_the_command() {
+        let expected = "\
+likes: group nova-likes, topic cdc.likes, retention 0.1 days
+  partition  committed  low  high  lag  expired  retention used  expires in  state
+          0         40   10    50   10        0            25 %       0.5 h  open batch 40..45
+          1          3   10    50   47        7           100 %           -  expired
+          2         50    0    50    0        0               -           -  ok
+  expired -> nova offsets set --stream likes --partition 1 --to earliest --execute
+";
+        assert_eq!(report().text(), expected);
+    }
+
+    #[test]
+    fn only_what_halts_is_undecided_a_missing_topic_too() {
+        let mut report = report();
+        assert_eq!(report.undecided(), ["likes cdc.likes[1] expired"]);
+        report.error = Some("no such topic".to_owned());
+        assert_eq!(report.undecided(), ["likes has no topic"]);
+    }
+
+    #[test]
+    fn json_has_the_numbers_and_the_state() {
+        let document = serde_json::to_value(report()).unwrap();
+        assert_eq!(document["partitions"][0]["state"], "open_batch");
+        assert_eq!(document["partitions"][0]["open_batch"], serde_json::json!([40, 45]));
+        assert_eq!(document["partitions"][1]["expired"], 7);
+        assert_eq!(document["partitions"][1]["hours_left"], serde_json::Value::Null);
+    }
+}
