@@ -13,7 +13,7 @@ use crate::artifacts::Cache;
 use crate::chaos;
 use crate::cli::{ChaosArgs, TestArgs};
 use crate::prerequisites::{self, Need};
-use crate::{say, workspace};
+use crate::{instructions, say, workspace};
 
 /// One check: what it is, cargo's arguments, added environment.
 struct Check {
@@ -73,6 +73,7 @@ pub async fn run(_args: TestArgs) -> Result<()> {
     for check in &TESTS {
         check.run().await?;
     }
+    instructions::run(false).await?;
     chaos_smoke().await?;
     say(&format!("all checks passed after {}", minutes(begun)));
     Ok(())

@@ -11,7 +11,7 @@ use crate::chaos::Fault;
 use crate::interrupt::{Interrupted, unless_interrupted};
 use crate::prerequisites::Missing;
 use crate::up::{self, UpArgs};
-use crate::{chaos, check, demo};
+use crate::{chaos, check, demo, instructions};
 
 /// Development tasks of Nova CDC on the real servers.
 #[derive(Debug, Parser)]
@@ -31,6 +31,8 @@ enum Command {
     Bench(BenchArgs),
     /// Run all checks: format, clippy, unit tests, documentation tests, end-to-end tests on the real servers
     Test(TestArgs),
+    /// Count the instructions that decoding, mapping and encoding a message take, and compare with the baseline
+    Instructions(InstructionsArgs),
     /// Start the servers alone and leave them running; prints `export` lines
     Up(UpArgs),
     /// Stop the servers that `up` left running
@@ -134,6 +136,14 @@ impl Default for ChaosArgs {
 #[derive(Debug, Clone, Args)]
 pub struct TestArgs {}
 
+/// Arguments of `instructions`.
+#[derive(Debug, Clone, Args)]
+pub struct InstructionsArgs {
+    /// Make what is counted the new baseline
+    #[arg(long)]
+    pub record: bool,
+}
+
 /// Runs the subcommand; signals end it with everything cleaned up.
 ///
 /// # Errors
@@ -145,6 +155,7 @@ pub async fn run(cli: Cli) -> Result<()> {
             Command::Chaos(args) => chaos::run(args).await,
             Command::Bench(args) => bench::run(args).await,
             Command::Test(args) => check::run(args).await,
+            Command::Instructions(args) => instructions::run(args.record).await,
             Command::Up(args) => up::up(args).await,
             Command::Down => up::down().await,
         }

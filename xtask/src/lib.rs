@@ -12,6 +12,7 @@ mod command;
 pub mod compare;
 pub mod demo;
 pub mod installation;
+pub mod instructions;
 pub mod interrupt;
 pub mod prerequisites;
 pub mod stack;

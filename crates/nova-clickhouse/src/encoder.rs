@@ -114,8 +114,7 @@ impl Encoder {
             (Self::String, Cell::Bytes(bytes)) => put_string(out, bytes),
             (Self::Uuid, Cell::Uuid(uuid)) => {
                 let (high, low) = uuid.as_u64_pair();
-                put(out, &high.to_le_bytes(), 8);
-                put(out, &low.to_le_bytes(), 8);
+                put(out, &(u128::from(low) << 64 | u128::from(high)).to_le_bytes(), 16);
             }
             (Self::Date, Cell::Days(days)) => put(out, &narrow::<_, u16>(*days)?.to_le_bytes(), 2),
             (Self::Date32, Cell::Days(days)) => {
@@ -159,8 +158,15 @@ fn float32(value: f64) -> Result<f32, Misfit> {
 }
 
 /// The low `width` bytes of a little-endian number.
-fn put(out: &mut Vec<u8>, bytes: &[u8], width: usize) {
-    out.extend_from_slice(bytes.get(..width).unwrap_or(bytes));
+#[inline(always)]
+fn put<const N: usize>(out: &mut Vec<u8>, bytes: &[u8; N], width: usize) {
+    // A length that the compiler knows costs a store, any other a call.
+    match (width, bytes.as_slice()) {
+        (1, [byte, ..]) => out.push(*byte),
+        (4, [a, b, c, d, ..]) => out.extend_from_slice(&[*a, *b, *c, *d]),
+        _ if width == N => out.extend_from_slice(bytes),
+        _ => out.extend_from_slice(bytes.get(..width).unwrap_or(bytes)),
+    }
 }
 
 /// A length, unsigned LEB128.

@@ -48,7 +48,7 @@ pub struct Field<'a> {
     name: Cow<'a, str>,
     raw: &'a str,
     place: Place,
-    pub(crate) schema: SchemaRef<'a>,
+    pub(crate) schema: SchemaRef,
 }
 
 impl<'a> Field<'a> {
@@ -70,7 +70,7 @@ impl<'a> Field<'a> {
 
     /// What the embedded schema says about the column, if there is one.
     #[must_use]
-    pub fn schema(&self) -> Option<&FieldSchema<'a>> {
+    pub fn schema(&self) -> Option<&FieldSchema> {
         self.schema.get(&self.name)
     }
 
@@ -133,6 +133,12 @@ impl<'a> Field<'a> {
     /// # Errors
     /// No string in the form `6f1f9d2c-6b1e-4d0e-9c49-0a4b6b1f2d3e`.
     pub fn uuid(&self) -> Result<Uuid, ValueError> {
+        // 32 digits and four hyphens hold neither an escape nor a placeholder.
+        if let Some(uuid) = value::quoted(self.raw).filter(|text| text.len() == 36).map(Uuid::try_parse)
+            && let Ok(uuid) = uuid
+        {
+            return Ok(uuid);
+        }
         self.read("a UUID", |raw| {
             let text = value::text(raw)?;
             if text.len() == 36 {
@@ -152,6 +158,9 @@ impl<'a> Field<'a> {
     /// Another form; a number without a unit; digits below a microsecond; infinity. Debezium writes infinity as several
     /// numbers and dates that PostgreSQL cannot hold, so everything outside 4713 BC to 294276 AD is taken for it.
     pub fn timestamp_micros(&self, unit: Option<TimeUnit>) -> Result<i64, ValueError> {
+        if let Some(micros) = value::quoted(self.raw).and_then(value::time::timestamp_from_usual_iso) {
+            return Ok(micros);
+        }
         self.read("a timestamp", |raw| {
             if value::is_string(raw) {
                 return value::time::timestamp_from_iso(&value::text(raw)?);

@@ -17,6 +17,7 @@
 //! - REPLICA IDENTITY DEFAULT: the `before` image of a delete holds the key and NULL in every other column.
 
 mod change;
+mod cursor;
 mod error;
 mod event_id;
 mod field;

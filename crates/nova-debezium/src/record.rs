@@ -1,6 +1,6 @@
 //! From a record's bytes to a message: [`decode`].
 
-use std::{borrow::Cow, sync::Arc};
+use std::borrow::Cow;
 
 use chrono::DateTime;
 use nova_envelope::EventEnvelope;
@@ -11,8 +11,7 @@ use crate::{
     TransactionStatus,
     event_id::event_id,
     field::{Field, Part, Place},
-    schema::RowSchema,
-    shape::{Shape, ShapeSeed, Trace},
+    shape::{Shape, ShapeSeed, Trace, direct},
     value,
 };
 
@@ -60,18 +59,18 @@ pub fn decode<'a>(record: Record<'a>) -> Result<Message<'a>, DecodeError> {
     let Some(value) = record.value else { return Ok(Message::Tombstone) };
     let text = std::str::from_utf8(value)
         .map_err(|error| failure("value", DecodeErrorKind::Utf8 { offset: error.valid_up_to() }))?;
-    let trace = Trace::new();
     let mut shape = Shape::default();
-    let mut parser = serde_json::Deserializer::from_str(text);
-    ShapeSeed { shape: &mut shape, trace: &trace }
-        .deserialize(&mut parser)
-        .and_then(|()| parser.end())
-        .map_err(|error| parse_failure(&error, text, &trace))?;
-    let wrapped = trace.wrapped.get();
+    let wrapped = match direct::change(text, &mut shape) {
+        Some(wrapped) => wrapped,
+        None => {
+            shape = Shape::default();
+            any_shape(text, &mut shape)?
+        }
+    };
     if shape.null {
         Ok(Message::Tombstone)
     } else if shape.op.is_some() {
-        change(shape, wrapped, record.key).map(Message::Change)
+        change(&mut shape, wrapped, record.key)
     } else if shape.status.is_some() {
         transaction(shape, wrapped).map(Message::Transaction)
     } else if let (Some(ts_ms), None) = (shape.ts_ms, &shape.source) {
@@ -81,11 +80,18 @@ pub fn decode<'a>(record: Record<'a>) -> Result<Message<'a>, DecodeError> {
     }
 }
 
-fn change<'a>(
-    mut shape: Shape<'a>,
-    wrapped: bool,
-    key: Option<&[u8]>,
-) -> Result<EventEnvelope<Change<'a>>, DecodeError> {
+/// Reads the parts of any message and says whether they stand under `payload`, or what is wrong.
+fn any_shape<'a>(text: &'a str, shape: &mut Shape<'a>) -> Result<bool, DecodeError> {
+    let trace = Trace::new();
+    let mut parser = serde_json::Deserializer::from_str(text);
+    ShapeSeed { shape, trace: &trace }
+        .deserialize(&mut parser)
+        .and_then(|()| parser.end())
+        .map_err(|error| parse_failure(&error, text, &trace))?;
+    Ok(trace.wrapped.get())
+}
+
+fn change<'a>(shape: &mut Shape<'a>, wrapped: bool, key: Option<&[u8]>) -> Result<Message<'a>, DecodeError> {
     let missing = |part, expected| failure(path(wrapped, part), DecodeErrorKind::Missing { expected });
     let code = shape.op.take().map(|op| op.0).unwrap_or_default();
     let op = Op::parse(&code).ok_or_else(|| {
@@ -104,19 +110,18 @@ fn change<'a>(
     let timestamp = DateTime::from_timestamp_micros(source.ts_us).ok_or_else(|| {
         failure(path(wrapped, "source.ts_us"), DecodeErrorKind::Timestamp { found: source.ts_us })
     })?;
-    if let Some(schema) = shape.schema {
-        let schema = Arc::new(RowSchema::new(schema));
-        [&mut shape.before, &mut shape.after].into_iter().flatten().for_each(|row| row.attach(&schema));
+    if let Some(schema) = &shape.schema {
+        [&mut shape.before, &mut shape.after].into_iter().flatten().for_each(|row| row.attach(schema));
     }
-    let logical = shape.message.map(|(prefix, content)| LogicalMessage {
+    let logical = shape.message.take().map(|(prefix, content)| LogicalMessage {
         prefix,
         content: content.map(|raw| {
             Field::new(Cow::Borrowed("content"), raw.get(), Place { part: Part::Message, wrapped })
         }),
     });
-    let Shape { before, after, transaction, .. } = shape;
-    let change = Change { op, before, after, source, transaction, logical };
-    Ok(EventEnvelope::new(event_id(&change, key), timestamp, change))
+    let (before, after) = (shape.before.take(), shape.after.take());
+    let change = Change { op, before, after, source, transaction: shape.transaction.take(), logical };
+    Ok(Message::Change(EventEnvelope::new(event_id(&change, key), timestamp, change)))
 }
 
 fn transaction(shape: Shape<'_>, wrapped: bool) -> Result<TransactionMarker<'_>, DecodeError> {
@@ -183,3 +188,6 @@ fn parse_failure(error: &serde_json::Error, text: &str, trace: &Trace) -> Decode
     };
     failure(path, kind)
 }
+
+#[cfg(test)]
+mod tests;

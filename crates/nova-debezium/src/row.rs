@@ -19,7 +19,7 @@ impl<'a> Row<'a> {
     }
 
     /// Tells every field where its description is.
-    pub(crate) fn attach(&mut self, schema: &Arc<RowSchema<'a>>) {
+    pub(crate) fn attach(&mut self, schema: &Arc<RowSchema>) {
         for (index, field) in self.fields.iter_mut().enumerate() {
             field.schema = SchemaRef::Row(Arc::clone(schema), index);
         }

@@ -4,12 +4,14 @@
 //! values are skipped by `serde_json`'s iterative scanner).
 
 mod blocks;
+pub(crate) mod direct;
 mod source;
 
 use std::{
     borrow::Cow,
     cell::{Cell, RefCell},
     fmt,
+    sync::Arc,
 };
 
 use serde::{
@@ -21,6 +23,7 @@ use serde_json::value::RawValue;
 use crate::{
     Field, Row, Source, TransactionPosition,
     field::{Part, Place},
+    schema::{self, RowSchema},
 };
 use blocks::{Collections, Position, Raw};
 
@@ -55,7 +58,7 @@ impl Trace {
 /// The parts of a message, as far as it has them.
 #[derive(Default)]
 pub(crate) struct Shape<'a> {
-    pub(crate) schema: Option<&'a RawValue>,
+    pub(crate) schema: Option<Arc<RowSchema>>,
     /// The value, or the payload, is JSON null.
     pub(crate) null: bool,
     pub(crate) op: Option<Text<'a>>,
@@ -103,7 +106,9 @@ impl<'de> Visitor<'de> for ShapeSeed<'_, 'de> {
         let Self { shape, trace } = self;
         while let Some(Text(key)) = map.next_key()? {
             match key.as_ref() {
-                "schema" if !trace.wrapped.get() => shape.schema = map.next_value()?,
+                "schema" if !trace.wrapped.get() => {
+                    shape.schema = map.next_value::<Option<&'de RawValue>>()?.map(schema::of);
+                }
                 "payload" if !trace.wrapped.get() => {
                     trace.wrapped.set(true);
                     trace.at("", "an object");
@@ -217,7 +222,7 @@ impl<'de> Visitor<'de> for RowSeed<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let place = Place { part: self.part, wrapped: self.trace.wrapped.get() };
-        let mut fields = Vec::with_capacity(16);
+        let mut fields = Vec::with_capacity(12);
         while let Some(Text(name)) = map.next_key()? {
             match map.next_value::<&'de RawValue>() {
                 Ok(raw) => fields.push(Field::new(name, raw.get(), place)),

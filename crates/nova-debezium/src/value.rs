@@ -31,9 +31,15 @@ pub(crate) fn is_string(raw: &str) -> bool {
     raw.starts_with('"')
 }
 
+/// What stands between the quotes of a JSON string, escapes as they are.
+#[inline]
+pub(crate) fn quoted(raw: &str) -> Option<&str> {
+    raw.strip_prefix('"')?.strip_suffix('"')
+}
+
 /// The string that the JSON text `raw` stands for.
 pub(crate) fn text(raw: &str) -> Outcome<Cow<'_, str>> {
-    let inner = raw.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).ok_or(Problem::Type)?;
+    let inner = quoted(raw).ok_or(Problem::Type)?;
     if inner.contains('\\') {
         serde_json::from_str(raw).map(Cow::Owned).map_err(|_| Problem::Type)
     } else {

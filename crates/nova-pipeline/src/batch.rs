@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use nova_streams::SkipReason;
 use tokio::time::Instant;
 
+use crate::breaker::Tally;
 use crate::{Block, DeadLetter, PipelineOptions, Position, Ranges};
 
 /// What has been read since the last batch was sent.
@@ -79,6 +80,11 @@ impl<B: Block> Batch<B> {
     /// Counts a message that became no rows.
     pub(crate) fn skip(&mut self, reason: SkipReason, messages: u64) {
         *self.skipped.entry(reason).or_default() += messages;
+    }
+
+    /// What the breaker counts.
+    pub(crate) fn tally(&self) -> Tally {
+        Tally { messages: self.messages, letters: u64::try_from(self.letters.len()).unwrap_or(u64::MAX) }
     }
 
     /// Whether nothing has been read.

@@ -43,6 +43,8 @@ pub enum ErrorKind {
     Misconfigured,
     /// The position to go on from is unknown, expired, or beyond the end.
     OffsetGap,
+    /// More messages than the limits allow cannot become rows.
+    Poisoned,
     /// Nobody has classified this.
     Unknown,
 }
@@ -76,6 +78,7 @@ impl ErrorKind {
             | Self::AccessDenied
             | Self::Misconfigured
             | Self::OffsetGap
+            | Self::Poisoned
             | Self::Unknown => Policy::Halt,
         }
     }
@@ -116,6 +119,9 @@ impl ErrorKind {
             Self::OffsetGap => {
                 "`nova offsets show` lists every partition; what to do is in docs/runbooks/offsets.md."
             }
+            Self::Poisoned => {
+                "Has the table or the topic changed? Correct the stream or its writer; if it is poison indeed, let it pass once with `--set pipeline.dead_letter_share=1` and a greater `pipeline.dead_letter_limit`."
+            }
             Self::Unknown => {
                 "This failure is not classified: keep the log and report it; `nova doctor` looks around."
             }
@@ -140,6 +146,7 @@ impl fmt::Display for ErrorKind {
             Self::AccessDenied => "access_denied",
             Self::Misconfigured => "misconfigured",
             Self::OffsetGap => "offset_gap",
+            Self::Poisoned => "poisoned",
             Self::Unknown => "unknown",
         })
     }

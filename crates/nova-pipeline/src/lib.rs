@@ -4,6 +4,7 @@
 //! [`Source`], [`Sink`] and [`DeadLetters`]; what follows from a failure is [`ErrorKind::policy`].
 
 mod batch;
+mod breaker;
 mod dead_letter;
 mod deliver;
 mod error;
@@ -28,6 +29,7 @@ mod model;
 #[cfg(test)]
 mod tests;
 
+pub use breaker::PoisonLimits;
 pub use dead_letter::{DeadLetter, DeadLetters};
 pub use error::{ErrorKind, PipelineError, Policy};
 pub use ledger::{

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use nova_worker::{Backoff, RetryPolicy};
 
-use crate::{NewGroup, PipelineError, Policy};
+use crate::{NewGroup, PipelineError, PoisonLimits, Policy};
 
 /// Limits of one stream's pipeline. A batch is sent when the first of its limits is reached.
 #[derive(Debug, Clone)]
@@ -24,6 +24,8 @@ pub struct PipelineOptions {
     pub backoff: Backoff,
     /// What to do with a group that has never committed.
     pub new_group: NewGroup,
+    /// How much poison halts the stream.
+    pub poison: PoisonLimits,
 }
 
 impl Default for PipelineOptions {
@@ -41,6 +43,7 @@ impl Default for PipelineOptions {
                 jitter: true,
             },
             new_group: NewGroup::Refuse,
+            poison: PoisonLimits::default(),
         }
     }
 }

@@ -16,12 +16,13 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use crate::batch::Batch;
+use crate::breaker::{Breaker, Tally};
 use crate::deliver::Delivery;
 use crate::fail_points::{self, Boundary};
 use crate::transform;
 use crate::{
-    DeadLetters, Durable, ErrorKind, Ledger, PipelineError, PipelineOptions, Planned, Policy, Position, Sink,
-    Source, SourceEvent, SourceMessage, Span,
+    DeadLetters, Durable, ErrorKind, Ledger, PipelineError, PipelineOptions, Planned, PoisonLimits, Policy,
+    Position, Sink, Source, SourceEvent, SourceMessage, Span,
 };
 
 /// An intent older than this when its insert begins belongs to a worker that was held up: others may have settled the
@@ -43,6 +44,7 @@ pub(crate) struct Run<S: Source, K: Sink, L> {
     pub(crate) progress: ProgressHandle,
     /// How far the source has come, by owned partition; moves with every message that is read.
     pub(crate) positions: BTreeMap<i32, Position>,
+    breaker: Breaker,
     batch: Batch<K::Block>,
     in_flight: Option<InFlight>,
     /// When the durable batch is committed on its own, unless the next intent takes it along before.
@@ -61,6 +63,7 @@ impl<S: Source, K: Sink, L: DeadLetters> Run<S, K, L> {
         progress: ProgressHandle,
     ) -> Self {
         let batch = Batch::new(delivery.sink.block());
+        let breaker = Breaker::new(options.poison);
         let (in_flight, close_at, stalled_since, paused) = (None, None, None, false);
         Self {
             source,
@@ -70,6 +73,7 @@ impl<S: Source, K: Sink, L: DeadLetters> Run<S, K, L> {
             ledger,
             progress,
             positions: BTreeMap::new(),
+            breaker,
             batch,
             in_flight,
             close_at,
@@ -153,6 +157,9 @@ impl<S: Source, K: Sink, L: DeadLetters> Run<S, K, L> {
     fn send(&mut self) -> Result<(), PipelineError> {
         let next = Batch::new(self.delivery.sink.block());
         let mut batch = std::mem::replace(&mut self.batch, next);
+        if let Some(tally) = self.breaker.trips(batch.tally()) {
+            return Err(self.too_much_poison(tally, &batch));
+        }
         let spans = std::mem::take(&mut batch.starts).into_iter().map(|(partition, start)| {
             let end = self.positions.get(&partition).cloned().unwrap_or_default();
             (partition, Span { start, end })
@@ -178,6 +185,22 @@ impl<S: Source, K: Sink, L: DeadLetters> Run<S, K, L> {
             Ok(intended.durable())
         }));
         Ok(())
+    }
+
+    fn too_much_poison(&self, Tally { messages, letters }: Tally, batch: &Batch<K::Block>) -> PipelineError {
+        let PoisonLimits { window, count, share } = self.options.poison;
+        let first = batch.letters.first();
+        let (offset, reason) = first.map_or((0, ""), |letter| (letter.offset, letter.reason.as_str()));
+        let partition = first.map_or(0, |letter| letter.partition);
+        let (topic, stream) = (&self.delivery.topic, &self.delivery.stream);
+        let message = format!(
+            "stream `{stream}`: {letters} of the last {messages} messages cannot become rows, beginning with \
+             {topic}[{partition}]@{offset}: {reason}. That is more than `pipeline.dead_letter_limit` ({count}) or \
+             `pipeline.dead_letter_share` ({share}) allow within {} s; nothing of it was put aside, and the offsets \
+             stand before it",
+            window.as_secs()
+        );
+        PipelineError::new(ErrorKind::Poisoned, message)
     }
 
     /// Takes note of a durable batch. Its commit rides with the next intent, or is made when none follows for a while.

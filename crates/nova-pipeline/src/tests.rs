@@ -183,6 +183,20 @@ async fn poison_without_a_dead_letter_topic_halts_with_its_coordinates() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn more_poison_than_the_limits_allow_halts_and_puts_nothing_aside() {
+    let mut bench = Bench::start(|_, _, _| {});
+    bench.send([assigned(&[0]), like(0, 0)].into_iter().chain((1..60).map(|offset| poison(0, offset))));
+    let error = bench.ended().await.unwrap_err();
+    assert!(!error.is_transient());
+    let text = error.to_string();
+    for part in ["59 of the last 60", "cdc.likes[0]@1:", "pipeline.dead_letter_share", "stand before it"] {
+        assert!(text.contains(part), "{part} is missing in {text}");
+    }
+    assert!(bench.world.letters.lock().unwrap().is_empty(), "nothing is put aside");
+    assert_eq!((bench.rows(), bench.committed(0)), (vec![], Some(0)));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_rejected_block_halts_and_commits_nothing() {
     let mut bench = Bench::start(|world, _, _| {
         world.insert_faults.lock().unwrap().push_back(InsertFault::Reject(ErrorKind::SchemaMismatch));

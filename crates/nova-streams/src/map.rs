@@ -136,6 +136,9 @@ impl Mapping {
             Op::Delete => Ok(Mapped::Rows(vec![self.row(&context, Image::Before, -1, 0)?])),
             Op::Update => {
                 let old = self.row(&context, Image::Before, -1, 0)?;
+                if self.has_same_texts(change) {
+                    return Ok(Mapped::Skipped(SkipReason::Unchanged));
+                }
                 let new = self.row(&context, Image::After, 1, 1)?;
                 let changed =
                     old.iter().zip(&new).zip(&self.plans).any(|((old, new), plan)| {
@@ -148,6 +151,19 @@ impl Mapping {
                 })
             }
         }
+    }
+
+    /// Whether all mapped and key columns have the same text in both images: then they have the same cells, too.
+    fn has_same_texts(&self, change: &Change<'_>) -> bool {
+        let (Some(before), Some(after)) = (&change.before, &change.after) else { return false };
+        let mapped = self.plans.iter().filter_map(|plan| match plan {
+            Plan::Field(plan) => Some(&plan.lookup),
+            _ => None,
+        });
+        mapped.chain(&self.key).all(|lookup| match (lookup.find(before), lookup.find(after)) {
+            (Some(old), Some(new)) => old.raw() == new.raw(),
+            _ => false,
+        })
     }
 
     fn special<'a>(&self, policy: OnMessage, reason: SkipReason) -> Result<Mapped<'a>, MapError> {
@@ -274,6 +290,11 @@ impl Mapping {
     }
 
     fn identity(&self, row: &SourceRow<'_>, image: Image) -> Result<Uuid, MapError> {
+        if let [lookup] = self.key.as_slice()
+            && let Some(Ok(uuid)) = lookup.find(row).map(Field::uuid)
+        {
+            return Ok(uuid);
+        }
         let mut parts = Vec::with_capacity(self.key.len());
         for lookup in &self.key {
             let problem = |what: String| MapError {

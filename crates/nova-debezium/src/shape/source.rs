@@ -13,16 +13,16 @@ use crate::{Sequence, Snapshot, Source};
 /// The block as found; what every change must have is checked by [`RawSource::check`].
 #[derive(Default)]
 pub(crate) struct RawSource<'a> {
-    name: Option<Text<'a>>,
-    db: Option<Text<'a>>,
-    schema: Option<Text<'a>>,
-    table: Option<Text<'a>>,
-    ts_us: Option<i64>,
-    ts_ms: Option<i64>,
-    snapshot: Snapshot,
-    tx_id: Option<u64>,
-    lsn: Option<u64>,
-    sequence: Sequence,
+    pub(super) name: Option<Text<'a>>,
+    pub(super) db: Option<Text<'a>>,
+    pub(super) schema: Option<Text<'a>>,
+    pub(super) table: Option<Text<'a>>,
+    pub(super) ts_us: Option<i64>,
+    pub(super) ts_ms: Option<i64>,
+    pub(super) snapshot: Snapshot,
+    pub(super) tx_id: Option<u64>,
+    pub(super) lsn: Option<u64>,
+    pub(super) sequence: Sequence,
 }
 
 /// A part of the source that every change has, and this one lacks.

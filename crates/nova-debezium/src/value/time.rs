@@ -63,6 +63,42 @@ pub(crate) fn timestamp_from_number(number: i128, unit: TimeUnit) -> Outcome<i64
     in_timestamp_range(unit.to_micros(number)?)
 }
 
+/// `2024-02-29T23:59:59.123456Z`, years 0000 to 9999, with up to six digits of a second or none; `None` for every other
+/// text, be it a time or not. The form that nearly all times have, at a tenth of what the general one costs.
+#[inline]
+pub(crate) fn timestamp_from_usual_iso(text: &str) -> Option<i64> {
+    let (clock, fraction) = text.as_bytes().split_first_chunk::<19>()?;
+    let &[y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2, b'T', h1, h2, b':', n1, n2, b':', s1, s2] = clock
+    else {
+        return None;
+    };
+    let fraction = match fraction {
+        [b'Z'] => 0,
+        [b'.', digits @ .., b'Z'] if (1..=6).contains(&digits.len()) => {
+            let scale = 10_i64.pow(u32::try_from(6 - digits.len()).ok()?);
+            digits.iter().try_fold(0, |number, byte| Some(number * 10 + digit(*byte)?))? * scale
+        }
+        _ => return None,
+    };
+    let year = pair(y1, y2)? * 100 + pair(y3, y4)?;
+    let days = days_of(year, pair(m1, m2)?, pair(d1, d2)?).ok()?;
+    let (hours, minutes, seconds) = (pair(h1, h2)?, pair(n1, n2)?, pair(s1, s2)?);
+    // No leap seconds and no 24:00 here: the general form decides about those.
+    let is_usual = hours < 24 && minutes < 60 && seconds < 60;
+    let seconds = days * DAY_SECONDS + hours * 3_600 + minutes * 60 + seconds;
+    is_usual.then_some(seconds * 1_000_000 + fraction)
+}
+
+#[inline]
+fn pair(tens: u8, ones: u8) -> Option<i64> {
+    Some(digit(tens)? * 10 + digit(ones)?)
+}
+
+#[inline]
+fn digit(byte: u8) -> Option<i64> {
+    byte.is_ascii_digit().then(|| i64::from(byte - b'0'))
+}
+
 /// `2024-02-29T23:59:59.123456Z`, with any offset or none, a sign before years of more than four digits or before
 /// 1 BC, up to nine digits of a second.
 pub(crate) fn timestamp_from_iso(text: &str) -> Outcome<i64> {
@@ -129,7 +165,11 @@ fn days(text: &str) -> Outcome<i64> {
     if !(4..=9).contains(&digits.len()) {
         return Err(Problem::Type);
     }
-    let (year, month, day) = (sign * number(digits)?, two_digits(month)?, two_digits(day)?);
+    days_of(sign * number(digits)?, two_digits(month)?, two_digits(day)?)
+}
+
+#[inline]
+fn days_of(year: i64, month: i64, day: i64) -> Outcome<i64> {
     let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
     let length = match month {
         4 | 6 | 9 | 11 => 30,

@@ -151,8 +151,8 @@ fn event_ids_are_unique_and_stable() {
     let records = recorded("plain-precise-adaptive-bytes");
     let changes: Vec<_> = records.iter().filter_map(Recorded::change).collect();
     let first = |op| changes.iter().find(|event| event.payload.op == op).unwrap().event_id.to_string();
-    assert_eq!(first(Op::Create), "c7edcdb4-c8ce-529f-bf7b-e09751ce83b0");
-    assert_eq!(first(Op::Read), "be0622d7-6787-53d4-94a9-29f01640dabf");
+    assert_eq!(first(Op::Create), "a94d73ff-f094-58a7-a7a0-0d67775dd872");
+    assert_eq!(first(Op::Read), "b3c939ce-b4bd-569b-be33-b8ba5e6ea7ed");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use nova_pipeline::{NewGroup, PipelineOptions};
+use nova_pipeline::{NewGroup, PipelineOptions, PoisonLimits};
 use serde::{Deserialize, Serialize};
 
 pub use load::{ConfigError, Loaded};
@@ -170,6 +170,13 @@ pub struct PipelineConfig {
     /// How long the whole process may take to end.
     #[serde(with = "humantime_serde")]
     pub shutdown_deadline: Duration,
+    /// More dead letters than this within the window halt the stream.
+    pub dead_letter_limit: u64,
+    /// A greater share of the window's messages than this halts the stream, from 50 dead letters on.
+    pub dead_letter_share: f64,
+    /// How far back dead letters are counted.
+    #[serde(with = "humantime_serde")]
+    pub dead_letter_window: Duration,
 }
 
 /// The admin server: health and metrics.
@@ -212,7 +219,13 @@ impl Config {
     /// The pipeline's limits.
     pub fn pipeline_options(&self, new_group: NewGroup) -> PipelineOptions {
         let PipelineConfig { batch_rows, batch_bytes, linger, drain_timeout, .. } = self.pipeline;
+        let PipelineConfig { dead_letter_limit, dead_letter_share, dead_letter_window, .. } = self.pipeline;
         PipelineOptions {
+            poison: PoisonLimits {
+                window: dead_letter_window,
+                count: dead_letter_limit,
+                share: dead_letter_share,
+            },
             batch_rows,
             batch_bytes,
             linger,
@@ -288,9 +301,18 @@ impl Default for ClickHouseConfig {
 
 impl Default for PipelineConfig {
     fn default() -> Self {
-        let PipelineOptions { batch_rows, batch_bytes, linger, drain_timeout, .. } =
+        let PipelineOptions { batch_rows, batch_bytes, linger, drain_timeout, poison, .. } =
             PipelineOptions::default();
-        Self { batch_rows, batch_bytes, linger, drain_timeout, shutdown_deadline: Duration::from_secs(25) }
+        Self {
+            batch_rows,
+            batch_bytes,
+            linger,
+            drain_timeout,
+            shutdown_deadline: Duration::from_secs(25),
+            dead_letter_limit: poison.count,
+            dead_letter_share: poison.share,
+            dead_letter_window: poison.window,
+        }
     }
 }
 

@@ -80,6 +80,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
 /// Beginnings of settings that would change which messages there are, where they go or how they read.
 const REFUSED: &[&str] = &[
     "field.name.adjustment.mode",
+    "message.key.columns",
     "predicates",
     "schema.exclude.list",
     "schema.include.list",

@@ -134,3 +134,35 @@ fn dates_and_times_of_day() {
     assert_eq!(time_from_number(86_400_000, TimeUnit::Millis), Ok(DAY_MICROS));
     assert_eq!(time_from_number(-1, TimeUnit::Micros), Err(Problem::Overflow));
 }
+
+#[test]
+fn the_usual_form_is_read_as_by_the_general_way() {
+    let usual = [
+        "2024-02-29T23:59:59.123456Z",
+        "2023-11-14T22:13:20Z",
+        "1969-12-31T23:59:59.9Z",
+        "0000-01-01T00:00:00.000001Z",
+        "9999-12-31T00:00:00.12Z",
+    ];
+    for text in usual {
+        assert_eq!(timestamp_from_usual_iso(text), timestamp_from_iso(text).ok(), "{text}");
+        assert!(timestamp_from_usual_iso(text).is_some(), "{text}");
+    }
+    // One character changed: refused by the general way, too, or left to it.
+    let text = "2024-02-28T23:59:59.123456Z";
+    for at in 0..text.len() {
+        for other in [" ", "0", "1", "3", "6", "9", "-", "+", ":", ".", "T", "Z", "z", "\u{e9}", ""] {
+            let changed = [&text[..at], other, &text[at + 1..]].concat();
+            let quick = timestamp_from_usual_iso(&changed);
+            assert!(quick.is_none() || quick == timestamp_from_iso(&changed).ok(), "{changed}");
+        }
+    }
+    for left in [
+        "2024-02-29T23:59:59.1234560Z",
+        "2024-02-29T24:00:00Z",
+        "2024-02-29T23:59:59+01:00",
+        "2024-02-29T23:59Z",
+    ] {
+        assert_eq!(timestamp_from_usual_iso(left), None, "{left}");
+    }
+}
