@@ -58,7 +58,7 @@ pub(super) async fn drain(site: &Site) -> Result<(Messages, Check)> {
 }
 
 /// Asks until the answer is yes; an error is a no, since servers may still be coming back.
-async fn within(deadline: Duration, mut done: impl AsyncFnMut() -> Result<bool>) -> bool {
+pub(super) async fn within(deadline: Duration, mut done: impl AsyncFnMut() -> Result<bool>) -> bool {
     let end = Instant::now() + deadline;
     while !done().await.unwrap_or_default() {
         if Instant::now() >= end {
@@ -88,7 +88,7 @@ pub(super) async fn arrived(site: &Site) -> Result<bool> {
 }
 
 /// Every group has committed past the last message of each partition.
-async fn committed(site: &Site, messages: &Messages) -> Result<bool> {
+pub(super) async fn committed(site: &Site, messages: &Messages) -> Result<bool> {
     let mut last: BTreeMap<(String, i64), u64> = BTreeMap::new();
     for ((table, partition), end) in messages.ends() {
         last.insert((format!("cdc.{}", table.name()), i64::from(partition)), end);
