@@ -84,7 +84,13 @@ async fn chaos_smoke() -> Result<()> {
     let begun = Instant::now();
     say(&format!("chaos smoke: cargo xtask chaos --seed {SMOKE_SEED} --seconds {SMOKE_SECONDS}"));
     let args = ChaosArgs { seed: SMOKE_SEED, seconds: SMOKE_SECONDS, ..ChaosArgs::default() };
-    chaos::run(args).await.context("chaos smoke")?;
+    let next = ChaosArgs { seed: SMOKE_SEED + 4, ..args.clone() };
+    let mut done = chaos::run(args).await;
+    if done.as_ref().is_err_and(anyhow::Error::is::<chaos::Void>) {
+        say("chaos smoke: that run cannot be judged; another one");
+        done = chaos::run(next).await;
+    }
+    done.context("chaos smoke")?;
     say(&format!("chaos smoke: passed after {}", minutes(begun)));
     Ok(())
 }

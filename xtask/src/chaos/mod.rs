@@ -15,6 +15,7 @@ mod evidence;
 mod fail_points;
 mod faults;
 mod fleet;
+mod hanging;
 mod harm;
 mod hush;
 mod ledger;
@@ -60,10 +61,17 @@ const USERS: usize = 100;
 #[error("{0} of {1} runs broke a promise; run one again with --seed")]
 pub struct Failed(usize, usize);
 
+/// Runs say nothing, because Kafka itself lost sight of a transaction.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{0} of {1} runs cannot be judged: Kafka has lost sight of a transaction of its own; run another --seed"
+)]
+pub struct Void(usize, usize);
+
 /// Runs all seeds.
 ///
 /// # Errors
-/// [`Failed`] when a check failed; whatever keeps a run from its end.
+/// [`Failed`] when a check failed; [`Void`] when nothing failed and a run says nothing; whatever keeps a run from its end.
 #[expect(clippy::print_stdout, reason = "the report is the command's data")]
 pub async fn run(args: ChaosArgs) -> Result<()> {
     prerequisites::ensure(&Need::ALL).await?;
@@ -76,9 +84,11 @@ pub async fn run(args: ChaosArgs) -> Result<()> {
     if outcomes.len() > 1 {
         println!("{}", summary(&outcomes));
     }
-    match outcomes.iter().filter(|outcome| !outcome.holds()).count() {
-        0 => Ok(()),
-        failed => Err(Failed(failed, outcomes.len()).into()),
+    let count = |which: fn(&Outcome) -> bool| outcomes.iter().filter(|outcome| which(outcome)).count();
+    match (count(|outcome| !outcome.holds() && !outcome.is_void()), count(Outcome::is_void)) {
+        (0, 0) => Ok(()),
+        (0, void) => Err(Void(void, outcomes.len()).into()),
+        (failed, _) => Err(Failed(failed, outcomes.len()).into()),
     }
 }
 
@@ -90,6 +100,9 @@ async fn run_seed(args: &ChaosArgs, seed: u64) -> Outcome {
         Ok(mut site) => {
             let done = perform(args, seed, &site).await;
             let mut outcome = done.unwrap_or_else(|error| Outcome::unfinished(seed, &error));
+            if !outcome.holds() {
+                outcome.hanging = hanging::find(&*site.kafka.read().await).await.unwrap_or_default();
+            }
             outcome.timeline = site.timeline.entries();
             outcome.conditions = site.conditions.clone();
             let folder = (!outcome.holds()).then(|| site.keep_logs());

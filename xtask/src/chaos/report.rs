@@ -21,6 +21,8 @@ pub(super) struct Outcome {
     pub(super) interruptions: u64,
     pub(super) timeline: Vec<Entry>,
     pub(super) checks: Vec<Check>,
+    /// Where Kafka itself has lost sight of a transaction; then the run says nothing.
+    pub(super) hanging: Vec<String>,
     /// Start of the servers and checks included.
     pub(super) took: Duration,
     /// Data and logs, kept after a failure.
@@ -39,7 +41,15 @@ impl Outcome {
         !self.checks.is_empty() && self.checks.iter().all(Check::holds)
     }
 
+    /// Whether the run says nothing, because Kafka keeps messages from everybody.
+    pub(super) fn is_void(&self) -> bool {
+        !self.holds() && !self.hanging.is_empty()
+    }
+
     fn verdict(&self) -> String {
+        if self.is_void() {
+            return format!("void: Kafka lost sight of a transaction in {}", self.hanging.join(", "));
+        }
         let failed: Vec<_> =
             self.checks.iter().filter(|check| !check.holds()).map(|check| check.promise).collect();
         if failed.is_empty() { "ok".to_owned() } else { format!("FAILED: {}", failed.join("; ")) }
