@@ -56,6 +56,7 @@ fn trials(stage: &Arc<Stage>) -> Vec<Trial> {
         stage.trial("rebalance", faults::rebalance),
         stage.trial("clickhouse_down", outages::clickhouse_down),
         stage.trial("kafka_restart", outages::kafka_restart),
+        stage.trial("kafka_disk_full", outages::kafka_disk_full),
         stage.trial("connect_restart", outages::connect_restart),
         stage.trial("postgres_restart", outages::postgres_restart),
         stage.trial("failed_task", recovery::failed_task),

@@ -2,10 +2,11 @@
 
 use anyhow::{Context, Result, ensure};
 use nix::sys::signal::Signal;
+use tokio::process::Command;
 
 use crate::admin::{get, metric, ready};
 use crate::checks::{equal, goes_on};
-use crate::topics::read_all;
+use crate::topics::{Record, produce, read_all};
 use crate::wait::{s, until};
 use crate::world::World;
 
@@ -61,6 +62,43 @@ pub(crate) async fn kafka_restart(world: &mut World) -> Result<()> {
     equal(world).await?;
     let kafka = world.stack.kafka.as_mut().context("this stack has no Kafka")?;
     kafka.process.kill(Signal::SIGKILL)?;
+    kafka.restart().await?;
+    recovered(world).await
+}
+
+/// GIVEN a resting application / WHEN the broker cannot write any more / THEN it gives its only log folder up and ends,
+/// as it does on a full disk, and Nova waits and says so; WHEN it can write again / THEN everybody goes on.
+///
+/// The limit of a file's size stands for the disk: the broker meets the same failed write, and nothing is mounted.
+pub(crate) async fn kafka_disk_full(world: &mut World) -> Result<()> {
+    equal(world).await?;
+    let (admin, brokers) = (world.worker().admin.clone(), world.brokers()?);
+    let process = &world.stack.kafka()?.process;
+    let pid = process.pid().to_string();
+    let limited =
+        Command::new("prlimit").args(["--pid", &pid, "--fsize=1"]).status().await.context("prlimit")?;
+    ensure!(limited.success(), "prlimit: {limited}");
+    // A tombstone: one write in no transaction, which Nova skips when it should arrive after all.
+    let write = async {
+        let _ = produce(&brokers, "cdc.likes", vec![Record::default()]).await;
+        std::future::pending::<Result<()>>().await
+    };
+    let ended = until("the broker has ended", s(60), async || {
+        process.exit_status().map(drop).context("it still runs")
+    });
+    tokio::select! {
+        ended = ended => ended?,
+        never = write => never?,
+    }
+    until("readiness tells of Kafka", s(60), async || {
+        live(&admin).await?;
+        let (status, body) = get(&admin, "/health/ready").await?;
+        ensure!(status == 503, "/health/ready answers {status}: {body}");
+        ensure!(reasons(&body)?.iter().any(|reason| reason.contains("kafka")), "{body}");
+        Ok(())
+    })
+    .await?;
+    let kafka = world.stack.kafka.as_mut().context("this stack has no Kafka")?;
     kafka.restart().await?;
     recovered(world).await
 }
