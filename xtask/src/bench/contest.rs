@@ -179,13 +179,14 @@ async fn kafka_engine(site: &Site, name: &str) -> Result<Figures> {
 
 /// Parsed once into typed columns: the fastest of the forms tried (`docs/performance.md`).
 fn queue(database: &str, brokers: &str) -> String {
-    let row = "Tuple(id UUID, post_id UUID, user_id UUID, created_at Int64)";
+    let row = "Tuple(id UUID, post_id UUID, user_id UUID, created_at DateTime64(6, 'UTC'))";
     format!(
         "CREATE TABLE {database}.queue (before {row}, after {row}, op LowCardinality(String), \
          source Tuple(lsn UInt64, txId UInt64)) ENGINE = Kafka SETTINGS kafka_broker_list = '{brokers}', \
          kafka_topic_list = '{TOPIC}', kafka_group_name = '{database}', kafka_format = 'JSONEachRow', \
          kafka_num_consumers = 2, kafka_thread_per_consumer = 1, \
-         input_format_skip_unknown_fields = 1, input_format_null_as_default = 1"
+         input_format_skip_unknown_fields = 1, input_format_null_as_default = 1, \
+         date_time_input_format = 'best_effort'"
     )
 }
 
@@ -195,7 +196,7 @@ fn view(database: &str) -> String {
          WITH arrayJoin(multiIf(op = 'd', [(toInt8(-1), before, toUInt8(0))], \
            op = 'u', [(toInt8(-1), before, toUInt8(0)), (toInt8(1), after, toUInt8(1))], \
            [(toInt8(1), after, toUInt8(0))])) AS part \
-         SELECT toDateTime64(fromUnixTimestamp64Micro(part.2.created_at, 'UTC'), 3, 'UTC') AS event_time, \
+         SELECT toDateTime64(part.2.created_at, 3, 'UTC') AS event_time, \
            'like' AS event_type, part.2.post_id AS post_id, part.2.user_id AS user_id, \
            toUInt32(0) AS dwell_time_ms, part.1 AS sign, \
            reinterpretAsUUID(sipHash128(source.lsn, source.txId)) AS event_id, part.2.id AS source_key, \

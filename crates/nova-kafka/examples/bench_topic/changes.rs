@@ -3,6 +3,8 @@
 
 use std::fmt::Write as _;
 
+use chrono::{DateTime, SecondsFormat};
+
 /// 2026-01-01T00:00:00Z, in microseconds since 1970.
 const BEGIN_US: u64 = 1_767_225_600_000_000;
 const MONTH_US: u64 = 30 * 24 * 3_600_000_000;
@@ -111,7 +113,8 @@ impl Changes {
     /// The columns of the source table, in its order.
     fn image(&self, like: Option<Like>) -> String {
         let Some(Like { number, moves }) = like else { return "null".to_owned() };
-        let post = uuid(2, mix(number + moves * 7) % POSTS);
+        // Each move goes to another post: an update that changes nothing would become no rows.
+        let post = uuid(2, (mix(number) % POSTS + moves) % POSTS);
         let user = uuid(3, mix(number ^ 0xabcd) % USERS);
         let created = match self.months {
             0 => BEGIN_US + number * STEP_US,
@@ -119,8 +122,10 @@ impl Changes {
         };
         let posted = BEGIN_US - 1_000_000;
         format!(
-            r#"{{"id":"{}","post_id":"{post}","post_created_at":{posted},"user_id":"{user}","created_at":{created}}}"#,
-            uuid(1, number)
+            r#"{{"id":"{}","post_id":"{post}","post_created_at":"{}","user_id":"{user}","created_at":"{}"}}"#,
+            uuid(1, number),
+            zoned(posted),
+            zoned(created)
         )
     }
 
@@ -135,6 +140,12 @@ fn mix(mut x: u64) -> u64 {
     x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     x ^ (x >> 31)
+}
+
+/// As Debezium writes a `timestamptz(6)`.
+fn zoned(micros: u64) -> String {
+    let time = i64::try_from(micros).ok().and_then(DateTime::from_timestamp_micros).unwrap_or_default();
+    time.to_rfc3339_opts(SecondsFormat::Micros, true)
 }
 
 fn uuid(kind: u64, number: u64) -> String {
