@@ -3,7 +3,7 @@
 //! Times vary on shared machines; counts vary with the code, the compiler and the C library only, so they can be held
 //! to a baseline. Beside Nova's own steps stands `serde_json` reading the same fields of the same messages.
 //!
-//! Invariant: a count further than [`TOLERANCE`] from its baseline fails, also below it: an improvement that is not
+//! Invariant: a count further than `TOLERANCE` from its baseline fails, also below it: an improvement that is not
 //! recorded would hide the next decline.
 
 use std::collections::BTreeMap;
