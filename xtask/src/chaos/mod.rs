@@ -30,6 +30,7 @@ mod site;
 mod snapshots;
 mod timeline;
 mod traffic;
+mod wire;
 
 use std::time::{Duration, Instant};
 

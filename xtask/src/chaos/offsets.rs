@@ -3,12 +3,9 @@
 //! Invariant: asking changes nothing: one OffsetFetch (version 2, all topics of the group), no membership. Spoken by
 //! hand, because this crate links no Kafka client.
 
-use anyhow::{Context, Result, ensure};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use anyhow::{Result, ensure};
 
-/// An answer beyond this is none of ours.
-const MOST_BYTES: usize = 1 << 20;
+use super::wire::{Rest, exchange};
 
 /// A group's committed offset in one partition.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,14 +28,7 @@ pub(super) async fn committed(broker: &str, group: &str) -> Result<Vec<Committed
     request.extend(i16::try_from(group.len())?.to_be_bytes());
     request.extend(group.as_bytes());
     request.extend((-1_i32).to_be_bytes());
-    let mut stream = TcpStream::connect(broker).await?;
-    stream.write_i32(i32::try_from(request.len())?).await?;
-    stream.write_all(&request).await?;
-    let size = usize::try_from(stream.read_i32().await?).context("a negative size")?;
-    ensure!(size <= MOST_BYTES, "an answer of {size} bytes");
-    let mut answer = vec![0; size];
-    stream.read_exact(&mut answer).await?;
-    parse(&answer)
+    parse(&exchange(broker, &request).await?)
 }
 
 fn parse(answer: &[u8]) -> Result<Vec<Committed>> {
@@ -61,37 +51,6 @@ fn parse(answer: &[u8]) -> Result<Vec<Committed>> {
     ensure!(error == 0, "Kafka's error {error}");
     found.sort();
     Ok(found)
-}
-
-pub(super) struct Rest<'a>(pub(super) &'a [u8]);
-
-impl<'a> Rest<'a> {
-    fn take<const N: usize>(&mut self) -> Result<[u8; N]> {
-        let (bytes, rest) = self.0.split_first_chunk::<N>().context("Kafka's answer ends early")?;
-        self.0 = rest;
-        Ok(*bytes)
-    }
-
-    pub(super) fn i16(&mut self) -> Result<i16> {
-        Ok(i16::from_be_bytes(self.take()?))
-    }
-
-    pub(super) fn i32(&mut self) -> Result<i32> {
-        Ok(i32::from_be_bytes(self.take()?))
-    }
-
-    pub(super) fn i64(&mut self) -> Result<i64> {
-        Ok(i64::from_be_bytes(self.take()?))
-    }
-
-    /// A nullable string; empty for null.
-    pub(super) fn text(&mut self) -> Result<String> {
-        let length = usize::try_from(self.i16()?).unwrap_or_default();
-        let (bytes, rest): (&'a [u8], &'a [u8]) =
-            self.0.split_at_checked(length).context("Kafka's answer ends early")?;
-        self.0 = rest;
-        Ok(String::from_utf8_lossy(bytes).into_owned())
-    }
 }
 
 #[cfg(test)]

@@ -5,13 +5,9 @@
 //! after an error the record may be there or not.
 
 use anyhow::{Context, Result, ensure};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
-use super::offsets::Rest;
+use super::wire::{Rest, exchange};
 
-/// An answer beyond this is none of ours.
-const MOST_BYTES: usize = 1 << 16;
 const TIMEOUT_MS: i32 = 3_000;
 
 /// What is written.
@@ -31,14 +27,7 @@ pub(super) struct NewRecord<'a> {
 /// A broker that is away or refuses.
 pub(super) async fn produce(broker: &str, record: &NewRecord<'_>) -> Result<u64> {
     let request = request(record, chrono::Utc::now().timestamp_millis())?;
-    let mut stream = TcpStream::connect(broker).await?;
-    stream.write_i32(i32::try_from(request.len())?).await?;
-    stream.write_all(&request).await?;
-    let size = usize::try_from(stream.read_i32().await?).context("a negative size")?;
-    ensure!(size <= MOST_BYTES, "an answer of {size} bytes");
-    let mut answer = vec![0; size];
-    stream.read_exact(&mut answer).await?;
-    offset_in(&answer)
+    offset_in(&exchange(broker, &request).await?)
 }
 
 /// Correlation, topics, name, partitions, index, error, offset.
