@@ -84,6 +84,7 @@ async fn chaos_smoke() -> Result<()> {
     let begun = Instant::now();
     say(&format!("chaos smoke: cargo xtask chaos --seed {SMOKE_SEED} --seconds {SMOKE_SECONDS}"));
     let args = ChaosArgs { seed: SMOKE_SEED, seconds: SMOKE_SECONDS, ..ChaosArgs::default() };
+    // The next seed with the same conditions.
     let next = ChaosArgs { seed: SMOKE_SEED + 4, ..args.clone() };
     let mut done = chaos::run(args).await;
     if done.as_ref().is_err_and(anyhow::Error::is::<chaos::Void>) {

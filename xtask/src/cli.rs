@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 
 use crate::artifacts::ArtifactError;
-use crate::bench::{self, BenchContestant};
+use crate::bench::{self, Contestant};
 use crate::chaos::Fault;
 use crate::interrupt::{Interrupted, unless_interrupted};
 use crate::prerequisites::Missing;
@@ -109,7 +109,7 @@ pub struct BenchArgs {
     pub rounds: u32,
     /// Only these contestants, separated by commas
     #[arg(long, value_enum, value_delimiter = ',')]
-    pub only: Vec<BenchContestant>,
+    pub only: Vec<Contestant>,
     /// Also write all figures to this file, as JSON
     #[arg(long, value_name = "FILE")]
     pub json: Option<std::path::PathBuf>,

@@ -140,14 +140,23 @@ pub async fn describe(
     group: &str,
     topic: &str,
 ) -> Result<GroupLag, PipelineError> {
-    let (group, topic) = (group.to_owned(), topic.to_owned());
-    observe(connection, group.clone(), topic.clone(), move |consumer| {
-        let committed = committed(consumer, &topic)?;
-        let held: Result<Vec<_>, _> =
-            committed.iter().map(|at| watermarks(consumer, &topic, at.partition)).collect();
-        Ok(GroupLag::of(group, topic, &committed, &held?))
+    let (group, of) = (group.to_owned(), topic.to_owned());
+    observe(connection, group.clone(), topic.to_owned(), move |consumer| {
+        standing(consumer, group, of).map(|(lag, _)| lag)
     })
     .await
+}
+
+/// The group's position, and what it committed, metadata included.
+pub(crate) fn standing(
+    consumer: &Observer,
+    group: String,
+    topic: String,
+) -> Result<(GroupLag, Vec<Committed>), PipelineError> {
+    let committed = committed(consumer, &topic)?;
+    let held: Result<Vec<_>, _> =
+        committed.iter().map(|at| watermarks(consumer, &topic, at.partition)).collect();
+    Ok((GroupLag::of(group, topic, &committed, &held?), committed))
 }
 
 /// By partition, the first offset whose message is not older than `timestamp_ms` (milliseconds since 1970); the end

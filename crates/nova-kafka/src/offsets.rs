@@ -37,17 +37,15 @@ pub async fn positions(
     group: &str,
     topic: &str,
 ) -> Result<Vec<Position>, PipelineError> {
-    let of = topic.to_owned();
-    observe(connection, group.to_owned(), topic.to_owned(), move |consumer| {
-        let mut positions = Vec::new();
-        for at in lag::committed(consumer, &of)? {
-            let held = lag::watermarks(consumer, &of, at.partition)?;
-            let (low, high) = (held.low, held.high);
-            let lag = PartitionLag { partition: at.partition, committed: at.offset, low, high };
-            positions.push(Position { lag, metadata: at.metadata });
-        }
-        positions.sort_by_key(|position| position.lag.partition);
-        Ok(positions)
+    let (group, of) = (group.to_owned(), topic.to_owned());
+    observe(connection, group.clone(), topic.to_owned(), move |consumer| {
+        let (lag, committed) = lag::standing(consumer, group, of)?;
+        let metadata = |partition| {
+            let committed = committed.iter().find(|at| at.partition == partition);
+            committed.map(|at| at.metadata.clone()).unwrap_or_default()
+        };
+        let position = |lag: PartitionLag| Position { metadata: metadata(lag.partition), lag };
+        Ok(lag.partitions.into_iter().map(position).collect())
     })
     .await
 }

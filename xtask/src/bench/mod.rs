@@ -14,7 +14,7 @@ use anyhow::Result;
 use crate::cli::BenchArgs;
 use crate::prerequisites::{self, Need};
 use crate::say;
-use contest::Contestant;
+pub use contest::Contestant;
 use report::Report;
 use site::Site;
 
@@ -46,5 +46,3 @@ pub async fn run(args: BenchArgs) -> Result<()> {
 fn contestants(args: &BenchArgs) -> Vec<Contestant> {
     if args.only.is_empty() { Contestant::ALL.to_vec() } else { args.only.clone() }
 }
-
-pub use contest::Contestant as BenchContestant;

@@ -11,60 +11,52 @@ use std::error::Error;
 use std::time::{Duration, Instant};
 
 use changes::Changes;
-use clap::Parser;
+use clap::{Args, Parser};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 #[derive(Debug, Parser)]
-enum Args {
+enum Command {
     /// Write changes of `public.likes` to a topic that exists
     Fill {
-        /// Bootstrap servers
-        #[arg(long)]
-        brokers: String,
-        /// The topic
-        #[arg(long)]
-        topic: String,
-        /// Its partitions; a key stays in one
-        #[arg(long)]
-        partitions: i32,
-        /// How many changes
-        #[arg(long)]
-        messages: u64,
+        #[command(flatten)]
+        topic: Topic,
         /// Over how many months the event times are spread; 0: they advance as in life
         #[arg(long, default_value_t = 0)]
         months: u64,
     },
     /// Read a topic from beginning to end
-    Read {
-        /// Bootstrap servers
-        #[arg(long)]
-        brokers: String,
-        /// The topic
-        #[arg(long)]
-        topic: String,
-        /// Its partitions
-        #[arg(long)]
-        partitions: i32,
-        /// How many messages it holds
-        #[arg(long)]
-        messages: u64,
-    },
+    Read(Topic),
+}
+
+#[derive(Debug, Args)]
+struct Topic {
+    /// Bootstrap servers
+    #[arg(long)]
+    brokers: String,
+    /// The topic
+    #[arg(long)]
+    topic: String,
+    /// Its partitions; a key stays in one
+    #[arg(long)]
+    partitions: i32,
+    /// How many messages it holds, or is to hold
+    #[arg(long)]
+    messages: u64,
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    match Args::parse() {
-        Args::Fill { brokers, topic, partitions, messages, months } => {
-            fill(&brokers, &topic, partitions, Changes::new(messages, months))
-        }
-        Args::Read { brokers, topic, partitions, messages } => read(&brokers, &topic, partitions, messages),
+    match Command::parse() {
+        Command::Fill { topic, months } => fill(&topic, Changes::new(topic.messages, months)),
+        Command::Read(topic) => read(&topic),
     }
 }
 
 /// Prints how many messages and bytes were written, and the rows and the sum of signs they must become.
-fn fill(brokers: &str, topic: &str, partitions: i32, mut changes: Changes) -> Result<(), Box<dyn Error>> {
+fn fill(args: &Topic, mut changes: Changes) -> Result<(), Box<dyn Error>> {
+    let Topic { brokers, topic, partitions, .. } = args;
     let producer: ThreadedProducer<DefaultProducerContext> = ClientConfig::new()
         .set("bootstrap.servers", brokers)
         .set("enable.idempotence", "true")
@@ -76,7 +68,7 @@ fn fill(brokers: &str, topic: &str, partitions: i32, mut changes: Changes) -> Re
     let mut bytes = 0;
     while let Some(change) = changes.next() {
         bytes += change.value.len();
-        let partition = i32::try_from(change.number % u128::try_from(partitions)?)?;
+        let partition = i32::try_from(change.number % u128::try_from(*partitions)?)?;
         let mut record = BaseRecord::to(topic).partition(partition).key(&change.key).payload(&change.value);
         while let Err((error, again)) = producer.send(record) {
             if !matches!(error, KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull)) {
@@ -93,7 +85,8 @@ fn fill(brokers: &str, topic: &str, partitions: i32, mut changes: Changes) -> Re
 }
 
 /// Prints how long reading took from the first poll, in seconds, and the processor time of this whole process.
-fn read(brokers: &str, topic: &str, partitions: i32, messages: u64) -> Result<(), Box<dyn Error>> {
+fn read(args: &Topic) -> Result<(), Box<dyn Error>> {
+    let Topic { brokers, topic, partitions, messages } = args;
     let consumer: BaseConsumer = ClientConfig::new()
         .set("bootstrap.servers", brokers)
         .set("group.id", "bench-read")
@@ -102,13 +95,13 @@ fn read(brokers: &str, topic: &str, partitions: i32, messages: u64) -> Result<()
         .set("fetch.queue.backoff.ms", "20")
         .create()?;
     let mut assignment = TopicPartitionList::new();
-    for partition in 0..partitions {
+    for partition in 0..*partitions {
         assignment.add_partition_offset(topic, partition, Offset::Beginning)?;
     }
     consumer.assign(&assignment)?;
     let begun = Instant::now();
     let (mut found, mut bytes) = (0, 0);
-    while found < messages {
+    while found < *messages {
         let Some(message) = consumer.poll(Duration::from_secs(30)) else {
             return Err(format!("{topic}: no message for 30 s after {found} of {messages}").into());
         };
