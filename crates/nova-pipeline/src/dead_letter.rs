@@ -5,7 +5,7 @@
 
 use std::future::Future;
 
-use crate::{ErrorKind, PipelineError};
+use crate::{ErrorKind, PipelineError, SourceMessage};
 
 /// A message that cannot become rows, whole, with the reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +30,33 @@ pub struct DeadLetter {
     pub reason: String,
     /// Where in the message, for example `payload.after.created_at`; empty when the whole message is meant.
     pub path: String,
+}
+
+/// The message as it was: taken up again, it goes the way of any other.
+impl SourceMessage for DeadLetter {
+    fn partition(&self) -> i32 {
+        self.partition
+    }
+
+    fn offset(&self) -> i64 {
+        self.offset
+    }
+
+    fn key(&self) -> Option<&[u8]> {
+        self.key.as_deref()
+    }
+
+    fn value(&self) -> Option<&[u8]> {
+        self.value.as_deref()
+    }
+
+    fn timestamp_ms(&self) -> Option<i64> {
+        None
+    }
+
+    fn headers(&self) -> Vec<(String, Option<Vec<u8>>)> {
+        self.headers.clone()
+    }
 }
 
 /// A place for dead letters.

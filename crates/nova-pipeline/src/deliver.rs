@@ -112,7 +112,7 @@ impl<K: Sink, L: DeadLetters> Delivery<K, L> {
         self.write_letters(batch).await?;
         let sent = match batch.block.rows() {
             0 => Sent::default(),
-            _ if asking => self.complete(&batch.block, &batch.ranges).await?,
+            _ if asking => self.complete_batch(&batch.block, &batch.ranges).await?,
             _ => self.insert(batch).await?,
         };
         self.metrics.durable(batch, sent, started.elapsed());
@@ -122,7 +122,7 @@ impl<K: Sink, L: DeadLetters> Delivery<K, L> {
     /// Makes a batch durable that may have been inserted before, wholly or in part.
     pub(crate) async fn settle(&self, batch: &Batch<K::Block>, ranges: &Ranges) -> Result<(), PipelineError> {
         self.write_letters(batch).await?;
-        self.complete(&batch.block, ranges).await.map(|_| ())
+        self.complete_batch(&batch.block, ranges).await.map(|_| ())
     }
 
     /// Inserts a batch that nobody has tried to insert before.
@@ -138,7 +138,7 @@ impl<K: Sink, L: DeadLetters> Delivery<K, L> {
                     let again = self.retried("insert", || self.sink.insert(&batch.block, &token)).await;
                     return again.map(|()| Sent::all(&batch.block));
                 }
-                self.complete(&batch.block, &batch.ranges).await?;
+                self.complete_batch(&batch.block, &batch.ranges).await?;
                 Ok(Sent::all(&batch.block))
             }
             Err(error) => Err(error.in_batch(&self.topic, &batch.ranges)),
@@ -153,12 +153,20 @@ impl<K: Sink, L: DeadLetters> Delivery<K, L> {
         ranges.token(&self.topic, self.sink.table())
     }
 
-    /// Sends what the table lacks of the block, until it lacks nothing.
-    async fn complete(&self, block: &K::Block, ranges: &Ranges) -> Result<Sent, PipelineError> {
-        let token = self.token(ranges);
+    async fn complete_batch(&self, block: &K::Block, ranges: &Ranges) -> Result<Sent, PipelineError> {
+        self.complete(block, ranges, &self.token(ranges)).await
+    }
+
+    /// Sends what the table lacks of the block, until it lacks nothing; `token` names the block.
+    pub(crate) async fn complete(
+        &self,
+        block: &K::Block,
+        ranges: &Ranges,
+        token: &str,
+    ) -> Result<Sent, PipelineError> {
         let mut lacked = None;
         for round in 0..ROUNDS {
-            let token = if round == 0 { token.clone() } else { format!("{token}-{round}") };
+            let token = if round == 0 { token.to_owned() } else { format!("{token}-{round}") };
             // Question and insert are one attempt: after a failure of either, the table is asked again.
             let sent = self
                 .retried("insert", || async {
@@ -186,7 +194,8 @@ impl<K: Sink, L: DeadLetters> Delivery<K, L> {
         Err(PipelineError::new(ErrorKind::Unknown, message).in_batch(&self.topic, ranges))
     }
 
-    async fn missing(&self, block: &K::Block, ranges: &Ranges) -> Result<K::Block, PipelineError> {
+    /// What the table lacks of the block.
+    pub(crate) async fn missing(&self, block: &K::Block, ranges: &Ranges) -> Result<K::Block, PipelineError> {
         let present = self.sink.present(&self.topic, ranges).await?;
         let found = present.len();
         let present: BTreeSet<_> = present.into_iter().collect();

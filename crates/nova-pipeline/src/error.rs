@@ -63,6 +63,32 @@ pub enum Policy {
 }
 
 impl ErrorKind {
+    /// Every kind.
+    pub const ALL: [Self; 16] = [
+        Self::Unavailable,
+        Self::Overloaded,
+        Self::ReadOnly,
+        Self::DiskFull,
+        Self::LostReply,
+        Self::Fenced,
+        Self::Malformed,
+        Self::Unmappable,
+        Self::Unsupported,
+        Self::SchemaMismatch,
+        Self::Rejected,
+        Self::AccessDenied,
+        Self::Misconfigured,
+        Self::OffsetGap,
+        Self::Poisoned,
+        Self::Unknown,
+    ];
+
+    /// The kind that is written so, for example `malformed`.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.to_string() == name)
+    }
+
     /// The policy table.
     #[must_use]
     pub fn policy(self) -> Policy {

@@ -15,6 +15,7 @@ pub mod metrics;
 mod mutants;
 mod options;
 mod position;
+mod redelivery;
 mod run;
 mod sink;
 mod source;
@@ -37,6 +38,7 @@ pub use ledger::{
 };
 pub use options::PipelineOptions;
 pub use position::Position;
+pub use redelivery::{Formed, Lacking, Redelivery};
 pub use sink::{Block, MessageRows, Resolved, RowId, Seen, Sink, Standing};
 pub use source::{Committed, OffsetCommit, Source, SourceEvent, SourceMessage, StartAt, Watermarks};
 pub use stream_worker::{Connect, Connected, Endpoints, StreamWorker};

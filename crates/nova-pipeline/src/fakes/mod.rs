@@ -188,7 +188,7 @@ impl Source for FakeSource {
 }
 
 pub(crate) struct FakeSink {
-    world: Arc<World>,
+    pub(crate) world: Arc<World>,
 }
 
 impl Sink for FakeSink {
