@@ -3,11 +3,10 @@
 //! Invariant: key, value and headers of the message that failed are all in the letter, byte for byte; only a value
 //! too large for the topic is cut, and then its length and SHA-256 are there.
 
-use std::fmt::Write;
-
 use nova_pipeline::DeadLetter;
 use rdkafka::message::{Header, OwnedHeaders};
-use sha2::{Digest, Sha256};
+
+use crate::stored_letter::sha256;
 
 /// `topic/partition/offset`: a letter written twice has the same key.
 pub(crate) fn key(letter: &DeadLetter) -> String {
@@ -38,7 +37,7 @@ pub(crate) fn headers(letter: &DeadLetter, limit: usize, time_ms: u64) -> OwnedH
     let cut = [
         ("nova.truncated", Some(b"true".to_vec())),
         ("nova.value.length", Some(whole.len().to_string().into_bytes())),
-        ("nova.value.sha256", (whole.len() > limit).then(|| hex(&Sha256::digest(whole)).into_bytes())),
+        ("nova.value.sha256", (whole.len() > limit).then(|| sha256(Some(whole)).into_bytes())),
     ];
     let cut = cut.iter().take(if whole.len() > limit { 3 } else { 0 });
     let mut headers = OwnedHeaders::new_with_capacity(letter.headers.len() + own.len() + cut.len());
@@ -49,14 +48,6 @@ pub(crate) fn headers(letter: &DeadLetter, limit: usize, time_ms: u64) -> OwnedH
         headers = headers.insert(Header { key, value: value.as_ref() });
     }
     headers
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[cfg(test)]

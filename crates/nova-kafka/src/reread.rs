@@ -22,8 +22,33 @@ use crate::errors::{code_of, failed};
 use crate::message::KafkaMessage;
 use crate::options::{KafkaConnection, reader_config};
 
-/// Messages between the reading thread and the visitor.
-const QUEUE: usize = 1_000;
+
+/// What the ranges are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Demand {
+    /// Each ends behind a message that was read before: one that is not there any more is a gap.
+    AllThatWasRead,
+    /// What the topic holds of them, compacted or not.
+    WhatIsThere,
+}
+
+impl Demand {
+    /// Messages between the reading thread and the visitor. Dead letters may be large, and are not many.
+    fn queue(self) -> usize {
+        match self {
+            Self::AllThatWasRead => 1_000,
+            Self::WhatIsThere => 16,
+        }
+    }
+
+    /// What it means that the beginning of a range is gone.
+    fn gone(self) -> &'static str {
+        match self {
+            Self::AllThatWasRead => "the topic no longer holds the messages of a batch that was left open",
+            Self::WhatIsThere => "the topic no longer holds these messages; if they went just now, try again",
+        }
+    }
+}
 /// Nothing read for so long is an outage.
 const STALLED: Duration = Duration::from_secs(30);
 
@@ -32,6 +57,7 @@ pub(crate) async fn reread(
     connection: &KafkaConnection,
     topic: &str,
     ranges: &Ranges,
+    demand: Demand,
     visit: &mut (dyn FnMut(&dyn SourceMessage) -> Result<(), PipelineError> + Send),
 ) -> Result<(), PipelineError> {
     let mut config = reader_config(connection, "nova.reread")?;
@@ -40,9 +66,10 @@ pub(crate) async fn reread(
     let reading = Reading {
         doing: format!("reading {topic} again"),
         topic: topic.to_owned(),
+        demand,
         left: ranges.iter().map(|(partition, range)| (partition, range.clone())).collect(),
     };
-    let (sender, mut receiver) = channel(QUEUE);
+    let (sender, mut receiver) = channel(demand.queue());
     let thread = tokio::task::spawn_blocking(move || reading.run(&config, &sender));
     while let Some(message) = receiver.recv().await {
         // With the receiver gone, the thread ends by itself.
@@ -57,6 +84,7 @@ pub(crate) async fn reread(
 struct Reading {
     doing: String,
     topic: String,
+    demand: Demand,
     left: BTreeMap<i32, Range<i64>>,
 }
 
@@ -106,7 +134,7 @@ impl Reading {
         wanted
     }
 
-    fn sort(&self, error: &KafkaError) -> Result<(), PipelineError> {
+    fn sort(&mut self, error: &KafkaError) -> Result<(), PipelineError> {
         let gap = |what: &str| {
             let left: Ranges =
                 self.left.iter().map(|(partition, range)| (*partition, range.clone())).collect();
@@ -114,12 +142,16 @@ impl Reading {
             Err(PipelineError::new(ErrorKind::OffsetGap, message))
         };
         match error {
+            KafkaError::PartitionEOF(partition) if self.demand == Demand::WhatIsThere => {
+                self.left.remove(partition);
+                Ok(())
+            }
             KafkaError::PartitionEOF(partition) if self.left.contains_key(partition) => {
                 gap("the topic ends before the range does; it was deleted and made again")
             }
             KafkaError::PartitionEOF(_) => Ok(()),
             _ if matches!(code_of(error), Some(Code::AutoOffsetReset | Code::OffsetOutOfRange)) => {
-                gap("the topic no longer holds the messages of a batch that was left open")
+                gap(self.demand.gone())
             }
             // librdkafka reconnects by itself; a lasting outage ends as a stall.
             _ if matches!(failed(&self.doing, error).kind, ErrorKind::Unavailable) => Ok(()),
@@ -135,18 +167,24 @@ mod tests {
     #[test]
     fn a_partition_is_done_at_the_end_of_its_range_and_what_lies_outside_is_not_handed_on() {
         let left = BTreeMap::from([(0, 3..6), (1, 0..1)]);
-        let mut reading = Reading { doing: String::new(), topic: "t".to_owned(), left };
+        let demand = Demand::AllThatWasRead;
+        let mut reading = Reading { doing: String::new(), topic: "t".to_owned(), demand, left };
         assert!(reading.take(0, 3) && reading.take(1, 0) && reading.take(0, 5));
         assert!(!reading.take(0, 6) && !reading.take(1, 1) && reading.left.is_empty());
     }
 
     #[test]
     fn a_topic_that_ends_early_is_a_gap() {
-        let reading =
-            Reading { doing: "x".to_owned(), topic: "t".to_owned(), left: BTreeMap::from([(0, 3..6)]) };
-        let error = reading.sort(&KafkaError::PartitionEOF(0)).unwrap_err();
+        let reading = |demand| {
+            let left = BTreeMap::from([(0, 3..6)]);
+            Reading { doing: "x".to_owned(), topic: "t".to_owned(), demand, left }
+        };
+        let mut strict = reading(Demand::AllThatWasRead);
+        let error = strict.sort(&KafkaError::PartitionEOF(0)).unwrap_err();
         assert_eq!(error.kind, ErrorKind::OffsetGap);
         assert!(error.message.starts_with("x at t[0]@3..6: the topic ends"), "{error}");
-        assert!(reading.sort(&KafkaError::PartitionEOF(7)).is_ok());
+        assert!(strict.sort(&KafkaError::PartitionEOF(7)).is_ok());
+        let mut scan = reading(Demand::WhatIsThere);
+        assert!(scan.sort(&KafkaError::PartitionEOF(0)).is_ok() && scan.left.is_empty(), "it is all there is");
     }
 }

@@ -28,7 +28,7 @@ use crate::lag;
 use crate::membership::{Member, Membership};
 use crate::message::KafkaMessage;
 use crate::options::{GroupProtocol, KafkaConnection, KafkaOptions, misconfigured};
-use crate::reread::reread;
+use crate::reread::{Demand, reread};
 
 /// How long a broker may take to answer a question about topics and offsets.
 pub(crate) const ANSWER_WITHIN: Duration = Duration::from_secs(10);
@@ -260,7 +260,7 @@ impl Source for KafkaSource {
         ranges: &Ranges,
         visit: &mut (dyn FnMut(&dyn SourceMessage) -> Result<(), PipelineError> + Send),
     ) -> Result<(), PipelineError> {
-        reread(&self.connection, &self.topic, ranges, visit).await
+        reread(&self.connection, &self.topic, ranges, Demand::AllThatWasRead, visit).await
     }
 
     async fn close(&self) -> Result<(), PipelineError> {

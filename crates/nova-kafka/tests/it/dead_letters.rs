@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use nova_kafka::KafkaDeadLetters;
+use nova_kafka::{ForeignMessage, KafkaDeadLetters, StoredLetter, original, read_letters};
 use nova_pipeline::{DeadLetter, DeadLetters, ErrorKind};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{Consumer, StreamConsumer};
@@ -112,4 +112,71 @@ async fn a_missing_dead_letter_topic_is_said_at_once() {
     let error = KafkaDeadLetters::connect(&world.connection, "nova.nowhere").await.err().unwrap();
     assert_eq!(error.kind, ErrorKind::Misconfigured);
     assert!(error.message.contains("nova.nowhere"), "{}", error.message);
+}
+
+type Found = Vec<Result<StoredLetter, ForeignMessage>>;
+
+async fn stored(world: &World, topic: &str) -> Found {
+    let mut found = Vec::new();
+    let mut keep = |read| {
+        found.push(read);
+        Ok(())
+    };
+    tokio::time::timeout(SOON, read_letters(&world.connection, topic, &mut keep)).await.unwrap().unwrap();
+    found
+}
+
+#[tokio::test]
+async fn letters_are_read_back_to_the_end_and_what_is_none_is_told() {
+    let world = World::new(3).await;
+    assert!(stored(&world, &world.topic).await.is_empty(), "an empty topic");
+    let letters = KafkaDeadLetters::connect(&world.connection, &world.topic).await.unwrap();
+    let all: Vec<_> = (0..20).map(|offset| letter(offset, Some(vec![0xff; 10]))).collect();
+    letters.write(&all).await.unwrap();
+    letters.write(&all[..1]).await.unwrap();
+    world.write(2, "no letter").await;
+    let (mut read, mut foreign) = (Vec::new(), Vec::new());
+    for found in stored(&world, &world.topic).await {
+        match found {
+            Ok(found) => read.push(found.letter),
+            Err(found) => foreign.push(found),
+        }
+    }
+    read.sort_by_key(|letter| letter.offset);
+    assert_eq!(read[0], read[1], "written twice");
+    assert_eq!(read[1..], all);
+    assert!(matches!(&foreign[..], [found] if found.partition == 2), "{foreign:?}");
+    let mut stop = |_| Err(nova_pipeline::PipelineError::new(ErrorKind::Unknown, "enough"));
+    let stopped = read_letters(&world.connection, &world.topic, &mut stop).await.unwrap_err();
+    assert_eq!(stopped.message, "enough");
+    let missing = read_letters(&world.connection, "nova.nowhere", &mut |_| Ok(())).await.unwrap_err();
+    assert_eq!(missing.kind, ErrorKind::Misconfigured);
+}
+
+#[tokio::test]
+async fn the_whole_message_of_a_cut_letter_is_read_from_its_own_topic_if_it_is_that_one() {
+    let world = World::new(1).await;
+    let small = format!("{}.small", world.topic);
+    create(&world.connection, &small, 1, &[("max.message.bytes", "20000")]).await;
+    let long = "x".repeat(50_000);
+    world.write(0, &long).await;
+    world.write(0, "another").await;
+    let of = |offset| DeadLetter {
+        topic: world.topic.clone(),
+        partition: 0,
+        key: None,
+        headers: vec![],
+        ..letter(offset, Some(long.clone().into_bytes()))
+    };
+    let letters = KafkaDeadLetters::connect(&world.connection, &small).await.unwrap();
+    letters.write(&[of(0), of(1), of(2), of(7)]).await.unwrap();
+    let mut stored: Vec<_> = stored(&world, &small).await.into_iter().map(Result::unwrap).collect();
+    stored.sort_by_key(|stored| stored.letter.offset);
+    assert!(stored.iter().all(|stored| !stored.is_whole()));
+    assert_eq!(original(&world.connection, &stored[0]).await.unwrap(), of(0));
+    for (stored, words) in stored[1..].iter().zip(["made again", "no more", "no more"]) {
+        let gone = original(&world.connection, stored).await.unwrap_err();
+        assert_eq!(gone.kind, ErrorKind::OffsetGap);
+        assert!(gone.message.starts_with(&stored.place()) && gone.message.contains(words), "{gone}");
+    }
 }
