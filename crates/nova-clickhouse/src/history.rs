@@ -67,7 +67,6 @@ async fn states(
     if keys.is_empty() {
         return Ok(HashMap::new());
     }
-    let table = layout.table();
     let behind: String = ranges
         .iter()
         .filter(|(partition, _)| !doubts.is_afresh(*partition))
@@ -75,6 +74,28 @@ async fn states(
             format!(" AND NOT (kafka_partition = {partition} AND kafka_offset >= {})", range.end)
         })
         .collect();
+    let mut states: HashMap<Uuid, States> = HashMap::new();
+    for StateLine { key, state, count, place } in
+        states_of(client, layout, topic, &keys, &behind, inside(ranges)).await?
+    {
+        if !place.is_some_and(|place| doubts.has(place)) {
+            *states.entry(key).or_default().entry(state).or_default() += count;
+        }
+    }
+    Ok(states)
+}
+
+/// The states that the table has of these keys, at least one; those of `named` messages apart from the others.
+/// `behind` is a further condition on the rows.
+pub(crate) async fn states_of(
+    client: &Client,
+    layout: &BlockLayout,
+    topic: &str,
+    keys: &BTreeSet<Uuid>,
+    behind: &str,
+    named: Option<String>,
+) -> Result<Vec<StateLine>, ClickHouseError> {
+    let table = layout.table();
     let declared: Vec<String> = layout.declared().iter().map(|column| identifier(&column.name)).collect();
     // `formatRow` writes the very bytes that the encoder writes; a test compares them for every type.
     let sql = format!(
@@ -83,18 +104,11 @@ async fn states(
          FROM {} WHERE topic = {{topic:String}} AND source_key IN {}{behind} \
          GROUP BY ALL HAVING sum(sign) != 0 SETTINGS select_sequential_consistency = 1",
         declared.join(", "),
-        inside(ranges).unwrap_or_else(|| "0".to_owned()),
+        named.unwrap_or_else(|| "0".to_owned()),
         identifier(table),
-        uuids(&keys)
+        uuids(keys)
     );
-    let text = client.query_text(&sql, &[("topic", topic)]).await?;
-    let mut states: HashMap<Uuid, States> = HashMap::new();
-    for StateLine { key, state, count, place } in answers(table, &text, state)? {
-        if !place.is_some_and(|place| doubts.has(place)) {
-            *states.entry(key).or_default().entry(state).or_default() += count;
-        }
-    }
-    Ok(states)
+    answers(table, &client.query_text(&sql, &[("topic", topic)]).await?, state)
 }
 
 /// What the table has of these partitions of `topic`; one without rows is left out.
@@ -126,10 +140,10 @@ type Place = (i32, i64, Uuid);
 
 /// A state of a key and how often it is there; by message, for messages in the block's ranges.
 #[derive(Debug, PartialEq)]
-struct StateLine {
-    key: Uuid,
-    state: Vec<u8>,
-    count: i64,
+pub(crate) struct StateLine {
+    pub(crate) key: Uuid,
+    pub(crate) state: Vec<u8>,
+    pub(crate) count: i64,
     place: Option<Place>,
 }
 

@@ -12,9 +12,11 @@ mod client;
 #[cfg(test)]
 mod client_tests;
 pub mod codes;
+mod contradiction;
 mod encoder;
 mod error;
 mod history;
+mod letter_actions;
 mod lineage;
 mod migrate;
 mod migration;
@@ -28,6 +30,7 @@ mod window;
 
 pub use client::{Client, ClientOptions};
 pub use error::ClickHouseError;
+pub use letter_actions::{LetterAction, LetterMark, mark_letters, marked_letters};
 pub use migrate::{MigrateError, Migrator};
 pub use migration::{MIGRATIONS, Migration, TemplateValues};
 pub use row_binary::RowBinaryBlock;

@@ -38,6 +38,7 @@ pub const MIGRATIONS: &[Migration] = &[
     migration!(6, "0006_trending_24h.sql"),
     migration!(7, "0007_feed_candidates.sql"),
     migration!(8, "0008_index_by_lsn.sql"),
+    migration!(9, "0009_dead_letter_actions.sql"),
 ];
 
 impl Migration {

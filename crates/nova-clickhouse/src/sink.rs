@@ -3,12 +3,14 @@
 //! Invariant: one batch is one block of one INSERT, so that its token decides over all of its rows. The settings
 //! that make it so travel with every request; a server's or user's defaults cannot change them.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use nova_pipeline::fail_points::{self, Boundary};
 use nova_pipeline::{Block as _, ErrorKind, PipelineError, Ranges, Resolved, RowId, Seen, Sink};
 use nova_streams::ColumnType;
 
+use crate::contradiction::contradictions;
 use crate::encoder::Encoder;
 use crate::history::{history, seen};
 use crate::lineage;
@@ -63,6 +65,23 @@ impl TableSink {
         let layout = Arc::new(BlockLayout::new(name.clone(), block_columns));
         let has_deduplicate_insert = table.has_deduplicate_insert;
         Ok(Self { client, table: name.clone(), statement, layout, has_deduplicate_insert })
+    }
+
+    /// Those of the messages, all of `topic`, whose rows would leave their key in more than one state, or in one twice.
+    ///
+    /// For messages that were passed over and are taken up later: a snapshot may have made good meanwhile what they tell,
+    /// or another message of the same key may be missing still. The rows are taken together, as if all were inserted.
+    ///
+    /// # Errors
+    /// By kind, as for a question of [`Sink`].
+    pub async fn contradictions(
+        &self,
+        topic: &str,
+        blocks: &[&RowBinaryBlock],
+    ) -> Result<BTreeSet<(i32, i64)>, PipelineError> {
+        contradictions(&self.client, &self.layout, topic, blocks)
+            .await
+            .map_err(|error| self.unasked(topic, &error))
     }
 
     fn unasked(&self, topic: &str, error: &ClickHouseError) -> PipelineError {

@@ -8,6 +8,7 @@ mod doubtful;
 mod failures;
 mod inserts;
 mod killed;
+mod letters;
 mod lineage;
 mod migrations;
 mod recovery;
