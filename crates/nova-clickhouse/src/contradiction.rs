@@ -37,7 +37,8 @@ pub(crate) async fn contradictions(
     for row in &rows {
         *states.entry(row.source_key()).or_default().entry(row.state.to_vec()).or_default() += row.sign();
     }
-    let improper = |row: &&BlockRow<'_>| states.get(&row.source_key()).is_some_and(|states| !is_proper(states));
+    let improper =
+        |row: &&BlockRow<'_>| states.get(&row.source_key()).is_some_and(|states| !is_proper(states));
     Ok(rows.iter().filter(improper).map(|row| (row.id.partition, row.id.offset)).collect())
 }
 

@@ -22,7 +22,6 @@ use crate::errors::{code_of, failed};
 use crate::message::KafkaMessage;
 use crate::options::{KafkaConnection, reader_config};
 
-
 /// What the ranges are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Demand {
@@ -185,6 +184,9 @@ mod tests {
         assert!(error.message.starts_with("x at t[0]@3..6: the topic ends"), "{error}");
         assert!(strict.sort(&KafkaError::PartitionEOF(7)).is_ok());
         let mut scan = reading(Demand::WhatIsThere);
-        assert!(scan.sort(&KafkaError::PartitionEOF(0)).is_ok() && scan.left.is_empty(), "it is all there is");
+        assert!(
+            scan.sort(&KafkaError::PartitionEOF(0)).is_ok() && scan.left.is_empty(),
+            "it is all there is"
+        );
     }
 }

@@ -61,7 +61,9 @@ impl StoredLetter {
         let Some(place) = own.place().or_else(|| place_of(message.key()?)) else {
             let reason = match message.value() {
                 None => "a tombstone: it marks a key for Kafka's log compaction",
-                Some(_) => "neither its headers (nova.topic, nova.partition, nova.offset) nor its key (topic/partition/offset) name a message",
+                Some(_) => {
+                    "neither its headers (nova.topic, nova.partition, nova.offset) nor its key (topic/partition/offset) name a message"
+                }
             };
             return Err(ForeignMessage { partition, offset, reason: reason.to_owned() });
         };

@@ -58,7 +58,8 @@ fn a_letter_is_read_back_as_it_was_written() {
     let nested: Vec<(&str, Option<&[u8]>)> =
         of_a_letter.iter().map(|(name, value)| (name.as_str(), value.as_deref())).collect();
     for headers in [&[][..], hostile, &nested] {
-        for (key, value) in [(None, None), (Some(vec![]), Some(vec![])), (Some(vec![0xff]), Some(vec![0, 1]))] {
+        for (key, value) in [(None, None), (Some(vec![]), Some(vec![])), (Some(vec![0xff]), Some(vec![0, 1]))]
+        {
             let expected = DeadLetter { key, value, ..letter(headers) };
             let read = StoredLetter::read(&written(&expected, usize::MAX)).unwrap();
             assert_eq!(read.letter, expected);

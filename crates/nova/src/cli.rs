@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Parser, Subcommand};
 
+use crate::dlq::DlqCommand;
 use crate::offsets::Target;
 
 /// PostgreSQL changes as event streams in ClickHouse: exactly what was committed, and provably so.
@@ -89,6 +90,9 @@ pub enum Command {
     /// Where the streams' consumer groups stand in their topics, and how to set them.
     #[command(subcommand)]
     Offsets(OffsetsCommand),
+    /// Dead letters: messages that could not become rows. List, show, retry or discard them.
+    #[command(subcommand)]
+    Dlq(DlqCommand),
     /// The JSON Schemas of the events that applications write.
     #[command(subcommand)]
     Schema(SchemaCommand),

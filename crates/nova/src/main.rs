@@ -6,6 +6,7 @@ mod admin;
 mod cli;
 mod config;
 mod connector;
+mod dlq;
 mod doctor;
 mod exit;
 mod migrate;
@@ -13,6 +14,7 @@ mod offsets;
 mod run;
 mod schema;
 mod settings;
+mod table;
 mod telemetry;
 
 use std::process::ExitCode;
@@ -54,6 +56,7 @@ async fn dispatch(cli: &Cli) -> Outcome {
         Command::Config(_) | Command::Schema(_) => Ok(()),
         Command::Connector(command) => connector::run(command, &config, &streams).await,
         Command::Doctor(args) => doctor::run(args, &config, &streams).await,
+        Command::Dlq(command) => dlq::run(command, &config, &streams).await,
         Command::Offsets(command) => offsets::run(command, &config, &streams).await,
     }
 }

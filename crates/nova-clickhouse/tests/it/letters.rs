@@ -33,7 +33,10 @@ async fn marks_replace_themselves_and_retried_stands_above_discarded() {
     let server = Server::start().await;
     let error = marked_letters(&server.client()).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::SchemaMismatch);
-    assert!(error.message.contains("dead_letter_actions` ") || error.message.contains("nova migrate"), "{error}");
+    assert!(
+        error.message.contains("dead_letter_actions` ") || error.message.contains("nova migrate"),
+        "{error}"
+    );
 
     let client = migrated(&server).await;
     assert_eq!(marked_letters(&client).await.unwrap(), []);

@@ -8,9 +8,7 @@ use super::row;
 use crate::fakes::{
     FakeBlock, FakeMessage, FakeRow, FakeSink, InsertFault, World, like, mapping, message, poison, source,
 };
-use crate::{
-    Block as _, DeadLetter, ErrorKind, Formed, Policy, Redelivery, SourceEvent, SourceMessage as _,
-};
+use crate::{Block as _, DeadLetter, ErrorKind, Formed, Policy, Redelivery, SourceEvent, SourceMessage as _};
 
 fn letter(event: SourceEvent<FakeMessage>) -> DeadLetter {
     let SourceEvent::Message(message) = event else { panic!("a message") };
@@ -84,11 +82,8 @@ async fn what_another_message_has_told_is_left_out() {
 #[tokio::test(start_paused = true)]
 async fn an_outage_a_lost_reply_and_a_forgotten_part_leave_the_rows_once() {
     let bench = Bench::new(Vec::new());
-    let faults = [
-        InsertFault::Reject(ErrorKind::Unavailable),
-        InsertFault::DropSilently,
-        InsertFault::FailAfterWrite,
-    ];
+    let faults =
+        [InsertFault::Reject(ErrorKind::Unavailable), InsertFault::DropSilently, InsertFault::FailAfterWrite];
     bench.world.insert_faults.lock().unwrap().extend(faults);
     assert_eq!(bench.again(&letter(like(0, 7))).await, (1, 0, None));
     assert_eq!(bench.world.rows().len(), 1);

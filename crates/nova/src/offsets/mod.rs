@@ -7,7 +7,6 @@ mod plan;
 mod set;
 mod show;
 mod standing;
-mod table;
 
 use nova_streams::StreamSet;
 

@@ -10,11 +10,11 @@ use nova_pipeline::{ErrorKind, PipelineError};
 use nova_streams::StreamSet;
 
 use super::plan::{Move, Target, plan};
-use super::table::{or_dash, table};
 use crate::cli::OffsetsSetArgs;
 use crate::config::Config;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::run::{declared, kafka_connection};
+use crate::table::{or_dash, table};
 
 const HEADER: [&str; 4] = ["partition", "from", "to", "what it means"];
 

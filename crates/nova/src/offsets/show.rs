@@ -11,11 +11,11 @@ use nova_streams::{Stream, StreamSet};
 use serde::Serialize;
 
 use super::standing::{State, open_range};
-use super::table::{or_dash, table};
 use crate::cli::{OffsetsShowArgs, Output};
 use crate::config::Config;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::run::{declared, kafka_connection};
+use crate::table::{or_dash, table};
 
 const HEADER: [&str; 9] =
     ["partition", "committed", "low", "high", "lag", "expired", "retention used", "expires in", "state"];

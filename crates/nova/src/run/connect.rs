@@ -61,7 +61,7 @@ impl Connect for StreamConnect {
 }
 
 /// Checks a stream against its table as it is now.
-fn compile(stream: &Stream, table: &TableInfo) -> Result<Mapping, PipelineError> {
+pub fn compile(stream: &Stream, table: &TableInfo) -> Result<Mapping, PipelineError> {
     Mapping::compile(stream, &table.schema)
         .map_err(|error| PipelineError::new(ErrorKind::SchemaMismatch, error.to_string()))
 }

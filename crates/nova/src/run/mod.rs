@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use connect::StreamConnect;
-pub use connect::{clickhouse_client, kafka_connection, replay_horizon};
+pub use connect::{clickhouse_client, compile, kafka_connection, replay_horizon};
 use retention::RetentionWatch;
 use watch::Watch;
 
