@@ -12,6 +12,7 @@ mod checks;
 mod commands;
 mod connector;
 mod disk_full;
+mod dlq;
 mod doctor;
 mod drift;
 mod engagement;
@@ -48,6 +49,7 @@ fn trials(stage: &Arc<Stage>) -> Vec<Trial> {
         stage.trial("connector_bad_password", connector::bad_password),
         stage.trial("doctor", doctor::doctor),
         stage.trial("poison", poison::poison),
+        stage.trial("dlq", dlq::dlq),
         stage.trial("drift", drift::drift),
         stage.trial("truncate", truncate::truncate),
         stage.trial("offsets_expired", offsets::offsets_expired),

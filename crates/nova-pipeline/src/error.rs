@@ -127,9 +127,11 @@ impl ErrorKind {
             Self::Fenced => {
                 "Nothing to do: the worker leaves, rejoins the group and reads again what was not committed."
             }
-            Self::Malformed => "Look at the dead letter: who wrote this message, and with which converter?",
+            Self::Malformed => {
+                "Look at the dead letter (`nova dlq show`): who wrote this message, and with which converter?"
+            }
             Self::Unmappable => {
-                "Compare the column's type with the value named; widen the column or correct the stream."
+                "Compare the column's type with the value named; widen the column or correct the stream, then `nova dlq retry`."
             }
             Self::Unsupported => {
                 "Do as the message says (`on_truncate`/`on_message` of the stream, REPLICA IDENTITY FULL, a dead-letter topic)."

@@ -111,14 +111,17 @@ impl<K: Sink> Redelivery<K> {
         Ok(Lacking { there: resolved.block.rows().saturating_sub(block.rows()), block, known })
     }
 
-    /// Makes the rows durable; those that have arrived meanwhile are not sent again.
+    /// Makes the rows durable that the table still lacks, and answers how many of the message it has then. It is asked anew:
+    /// since [`Redelivery::lacking`] the stream may have told the same change.
     ///
     /// # Errors
     /// By kind, those of [`Sink`]; nothing or all of it is in the table, and the call can be repeated.
-    pub async fn insert(&self, message: &DeadLetter, block: &K::Block) -> Result<(), PipelineError> {
+    pub async fn insert(&self, message: &DeadLetter, block: &K::Block) -> Result<usize, PipelineError> {
+        let Lacking { block, there, .. } = self.lacking(message, block).await?;
         let ranges = ranges(message);
         let token = format!("letter-{}", ranges.token(&self.delivery.topic, self.delivery.sink.table()));
-        self.delivery.complete(block, &ranges, &token).await.map(drop)
+        self.delivery.complete(&block, &ranges, &token).await?;
+        Ok(there + block.rows())
     }
 }
 

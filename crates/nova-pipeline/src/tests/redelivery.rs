@@ -49,7 +49,8 @@ impl Bench {
     async fn again(&self, letter: &DeadLetter) -> (usize, usize, Option<SkipReason>) {
         let lacking = self.redelivery.lacking(letter, &self.formed(letter)).await.unwrap();
         let rows = lacking.block.rows();
-        self.redelivery.insert(letter, &lacking.block).await.unwrap();
+        let has = self.redelivery.insert(letter, &lacking.block).await.unwrap();
+        assert_eq!(has, rows, "of the rows that it lacked");
         (rows, lacking.there, lacking.known)
     }
 }
@@ -98,6 +99,17 @@ async fn an_outage_that_lasts_ends_the_attempt_and_a_later_one_succeeds() {
     let error = bench.redelivery.insert(&letter, &block).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Unavailable);
     assert_eq!(bench.again(&letter).await, (1, 0, None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_told_since_it_was_judged_is_left_out() {
+    let bench = Bench::new(Vec::new());
+    let letter = letter(like(0, 7));
+    let lacking = bench.redelivery.lacking(&letter, &bench.formed(&letter)).await.unwrap();
+    let again = DeadLetter { offset: 9, ..letter.clone() };
+    assert_eq!(bench.again(&again).await, (1, 0, None), "the stream tells it by another message");
+    assert_eq!(bench.redelivery.insert(&letter, &lacking.block).await, Ok(0));
+    assert_eq!(bench.world.rows().len(), 1);
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 
 use nova_clickhouse::{LetterAction, LetterMark, RowBinaryBlock, TableInfo, TableSink, mark_letters};
-use nova_kafka::original;
+use nova_kafka::{PartitionLag, describe, original};
 use nova_pipeline::{Block as _, DeadLetter, ErrorKind, Formed, Lacking, PipelineError, Redelivery};
 use nova_streams::Stream;
 use uuid::Uuid;
@@ -24,6 +24,8 @@ pub struct Lane<'s> {
     stream: &'s Stream,
     sink: TableSink,
     redelivery: Redelivery<TableSink>,
+    /// Where the stream's group stands.
+    group: Vec<PartitionLag>,
     /// Changes that letters before have told.
     told: HashSet<Uuid>,
 }
@@ -33,12 +35,18 @@ impl<'s> Lane<'s> {
     ///
     /// # Errors
     /// A table that is not what the stream declares, or cannot be asked.
-    pub async fn connect(site: &'s Site, stream: &'s Stream) -> Result<Self, PipelineError> {
+    pub async fn connect(site: &'s Site, stream: &'s Stream, group: &str) -> Result<Self, PipelineError> {
         let table = TableInfo::read(&site.client, &stream.table).await?;
         let mapping = compile(stream, &table)?;
         let sink = TableSink::new(site.client.clone(), &table, mapping.columns())?;
         let redelivery = Redelivery::new(&stream.topic, mapping, sink.clone());
-        Ok(Self { site, stream, sink, redelivery, told: HashSet::new() })
+        let group = match describe(&site.connection, group, &stream.topic).await {
+            Ok(lag) => lag.partitions,
+            // A topic that is gone is not read again.
+            Err(error) if error.kind == ErrorKind::Misconfigured => Vec::new(),
+            Err(error) => return Err(error),
+        };
+        Ok(Self { site, stream, sink, redelivery, group, told: HashSet::new() })
     }
 
     /// What would become of the letters; nothing is written. `contradictions`: rows that contradict the table are let by.
@@ -79,6 +87,9 @@ impl<'s> Lane<'s> {
                 self.stream.topic
             )));
         }
+        if is_read_again(&self.group, &entry.stored.letter) {
+            return Ok(Fate::open(READ_AGAIN));
+        }
         if !entry.stored.is_whole() {
             match original(&self.site.connection, &entry.stored).await {
                 Ok(whole) => entry.stored.letter = whole,
@@ -117,8 +128,7 @@ impl<'s> Lane<'s> {
         for (entry, fate) in judged {
             let (rows, reason) = match fate {
                 Fate::Rows { block, there } => {
-                    self.redelivery.insert(&entry.stored.letter, block).await?;
-                    (block.rows() + there, "")
+                    (self.redelivery.insert(&entry.stored.letter, block).await? + there, "")
                 }
                 Fate::There(rows) => (*rows, ""),
                 Fate::Skipped(reason) => (0, *reason),
@@ -133,5 +143,37 @@ impl<'s> Lane<'s> {
     }
 }
 
+/// Whether the stream's worker has the message still before it: in a batch that was left open, or since offsets were set
+/// back. It would then write the same rows, under the token of a batch, and perhaps at the same time.
+fn is_read_again(group: &[PartitionLag], letter: &DeadLetter) -> bool {
+    let lag = group.iter().find(|lag| lag.partition == letter.partition);
+    // Behind the end of the topic there is nothing to read: it is a letter of one that was deleted.
+    lag.is_some_and(|lag| {
+        letter.offset < lag.high && lag.committed.is_none_or(|committed| committed <= letter.offset)
+    })
+}
+
+const READ_AGAIN: &str =
+    "its stream has not committed an offset behind it, and reads it again by itself: let `nova run` go on";
+
 const CONTRADICTION: &str = "its rows would leave their key in two states, or in one twice: either a snapshot has made them good, \
      then discard the letter; or other letters of the key are missing, then retry them together";
+
+#[cfg(test)]
+mod tests {
+    use super::super::scan::entry;
+    use super::*;
+
+    #[test]
+    fn what_the_worker_reads_again_is_left_to_it() {
+        let letter = entry(5, None).stored.letter;
+        let read_again = |partition, committed, high| {
+            is_read_again(&[PartitionLag { partition, committed, low: 0, high }], &letter)
+        };
+        assert!(read_again(3, Some(5), 10), "it is the next, or in a batch that is open");
+        assert!(read_again(3, None, 10), "nobody knows what was read");
+        assert!(!read_again(3, Some(6), 10));
+        assert!(!read_again(3, Some(0), 5), "not in this topic");
+        assert!(!read_again(2, Some(0), 10) && !is_read_again(&[], &letter));
+    }
+}

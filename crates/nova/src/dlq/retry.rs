@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use nova_pipeline::{ErrorKind, PipelineError};
 use nova_streams::{Stream, StreamSet};
 
 use super::args::RetryArgs;
@@ -26,14 +27,20 @@ pub async fn run(args: &RetryArgs, config: &Config, streams: &StreamSet) -> Outc
     let mut report = Report::new(args.execute);
     let (entries, held) = picked(args, &site, &mut report).await?;
     for ((name, topic), entries) in entries {
-        let stream = match stream_of(&name, &topic, streams) {
-            Ok(stream) => stream,
-            Err(reason) => {
-                entries.iter().for_each(|entry| report.add(Told::of(entry, &Fate::open(reason.clone()))));
+        let lane = match stream_of(&name, &topic, streams) {
+            Ok(stream) => Lane::connect(&site, stream, &config.group(&stream.name)).await,
+            Err(reason) => Err(PipelineError::new(ErrorKind::Misconfigured, reason)),
+        };
+        let mut lane = match lane {
+            Ok(lane) => lane,
+            // One stream that is not in order keeps no other's letters back.
+            Err(error) if matches!(error.kind, ErrorKind::Misconfigured | ErrorKind::SchemaMismatch) => {
+                let fate = Fate::open(error.message);
+                entries.iter().for_each(|entry| report.add(Told::of(entry, &fate)));
                 continue;
             }
+            Err(error) => return Err(error.into()),
         };
-        let mut lane = Lane::connect(&site, stream).await?;
         let judged = lane.judge(entries, args.allow_contradictions).await?;
         if args.execute {
             lane.execute(&judged, &args.actor).await?;
