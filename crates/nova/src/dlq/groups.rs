@@ -164,7 +164,7 @@ mod tests {
     #[test]
     fn the_table_counts_by_cause() {
         let expected = "  letters  open  retried  discarded  stream        kind                     first                      last        example  reason\n        \
-            3     2        1          0   likes  unmappable  2026-01-31T06:00:00.004Z  2026-01-31T06:00:00.006Z  cdc.likes/3/5  after.dwell_time_ms: `…` does not fit …\n        \
+            3     2        1          0   likes  unmappable  2026-01-31T06:00:00.004Z  2026-01-31T06:00:00.006Z  cdc.likes/3/5  after.dwell_time_ms: `…` does not fit UInt8\n        \
             1     1        0          0   likes  unmappable                         -                         -  cdc.likes/3/8  expected JSON\n";
         assert_eq!(groups().text(), expected);
         assert_eq!(Groups::default().text(), "no dead letters\n");
@@ -175,7 +175,7 @@ mod tests {
         let held = Held { letters: 4, repeated: 1, ..Held::default() };
         let json = groups().json("nova.dead-letters", &held).unwrap();
         let expected = r#"{"topic":"nova.dead-letters","matching":4,"open":3,"letters":4,"repeated":1,"foreign":0,"groups":[
-            {"stream":"likes","kind":"unmappable","path":"after.dwell_time_ms","reason":"`…` does not fit …",
+            {"stream":"likes","kind":"unmappable","path":"after.dwell_time_ms","reason":"`…` does not fit UInt8",
              "letters":3,"open":2,"retried":1,"discarded":0,"first":"2026-01-31T06:00:00.004Z",
              "last":"2026-01-31T06:00:00.006Z","example":"cdc.likes/3/5"},
             {"stream":"likes","kind":"unmappable","path":"","reason":"expected JSON",

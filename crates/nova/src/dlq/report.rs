@@ -180,7 +180,7 @@ mod tests {
     fn letters_are_counted_by_outcome_and_reason() {
         let expected = "  letters  rows  stream    outcome         example  reason
         1     0   likes  discarded   cdc.likes/3/9  because of 9
-        2     0   likes       open   cdc.likes/3/5  after.n: `…` does not fit …
+        2     0   likes       open   cdc.likes/3/5  after.n: `…` does not fit UInt8
         1     0   likes    settled  cdc.likes/3/10  retried before
         1     0   likes    skipped   cdc.likes/3/8  tombstone
         1     2   likes      there   cdc.likes/3/7  the table has its rows
@@ -198,7 +198,7 @@ nothing was changed; the same command with --execute does it
         let json: serde_json::Value = serde_json::from_str(&report(true).json(&held).unwrap()).unwrap();
         let head = ["executed", "letters", "rows", "open", "more"].map(|key| json[key].clone());
         assert_eq!(serde_json::json!(head), serde_json::json!([true, 6, 2, 2, 3]));
-        let open = serde_json::json!({"stream": "likes", "outcome": "open", "reason": "after.n: `…` does not fit …",
+        let open = serde_json::json!({"stream": "likes", "outcome": "open", "reason": "after.n: `…` does not fit UInt8",
             "letters": 2, "rows": 0, "example": "cdc.likes/3/5"});
         assert_eq!(json["outcomes"][1], open);
         let failure = report(true).print(Form::Table, &held).unwrap_err();

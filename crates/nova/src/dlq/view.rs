@@ -198,7 +198,7 @@ mod tests {
             \"path\":\"after.dwell_time_ms\",\"time\":\"2026-01-31T06:00:00.005Z\",\"nova_version\":\"0.1.0\",\
             \"status\":\"open\",\"letter\":[1,9],\"value_bytes\":2,\
             \"value_sha256\":\"ea5dbf9596d187e9500f23e9a680109475341cf4e81f7e043f7d97152c10772f\",\"truncated\":false,\
-            \"reason\":\"`…` does not fit …\"}";
+            \"reason\":\"`…` does not fit UInt8\"}";
         assert_eq!(line, expected);
     }
 
