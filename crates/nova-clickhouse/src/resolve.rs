@@ -62,11 +62,14 @@ impl<'b> Doubts<'b> {
         }
     }
 
-    /// The doubted changes' events, and the least and the greatest of their positions in the write-ahead log.
+    /// The doubted changes' events, and the least and the greatest of their positions in the source. A change whose
+    /// message does not say its position (0) may have any.
     pub(crate) fn events(&self) -> Option<(BTreeSet<Uuid>, u64, u64)> {
         let doubted = || self.rows.iter().filter(|row| self.is_doubted(row));
         let lsn = || doubted().map(BlockRow::source_lsn);
-        Some((doubted().map(|row| row.id.event_id).collect(), lsn().min()?, lsn().max()?))
+        let (least, greatest) = (lsn().min()?, lsn().max()?);
+        let greatest = if least == 0 { u64::MAX } else { greatest };
+        Some((doubted().map(|row| row.id.event_id).collect(), least, greatest))
     }
 
     /// The rows that snapshots read.

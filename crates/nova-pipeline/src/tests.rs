@@ -1,5 +1,6 @@
 //! The pipeline's promises on scripted faults, with the clock under the tests' control.
 
+mod events;
 mod repeats;
 
 use std::sync::{Arc, Mutex};
