@@ -1,6 +1,6 @@
 //! A declared table: whole old rows, the declared columns, a key that is one, and readable for a snapshot.
 
-use nova_streams::Stream;
+use nova_streams::{Format, Stream};
 use sqlx::PgConnection;
 
 use super::GROUP;
@@ -62,8 +62,11 @@ pub(super) async fn checks(
     .bind(replication_user)
     .fetch_optional(connection)
     .await?;
-    let mut checks =
-        vec![identity(stream, &partial), fields(stream, &columns), key(stream, &unique, &partitioned_by)];
+    let mut checks = vec![fields(stream, &columns), key(stream, &unique, &partitioned_by)];
+    // Only the inserts of an outbox count, and those need no old row.
+    if stream.format == Format::Debezium {
+        checks.insert(0, identity(stream, &partial));
+    }
     if readable == Some(false) {
         let cure = format!("GRANT SELECT ON {} TO {replication_user}.", stream.source);
         checks.push(GROUP.fail(
