@@ -12,6 +12,7 @@ mod table;
 use nova_streams::StreamSet;
 
 pub use plan::Target;
+pub use table::table;
 
 use crate::cli::OffsetsCommand;
 use crate::config::Config;
