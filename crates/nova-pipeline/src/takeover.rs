@@ -106,7 +106,8 @@ impl<S: Source, K: Sink, L: DeadLetters> Run<S, K, L> {
             let seen = seen.iter().find(|seen| seen.partition == *partition);
             if let Some(seen) = seen.filter(|seen| start.is_some_and(|at| at.offset < seen.next_offset)) {
                 until = until.max(seen.next_offset);
-                afresh = !is_of_this_topic(&delivery, &*self.source, self.mapping.format(), seen, high).await?;
+                afresh =
+                    !is_of_this_topic(&delivery, &*self.source, self.mapping.format(), seen, high).await?;
             }
             let position = Position::behind(until, floor, afresh);
             if until > 0 {

@@ -120,7 +120,9 @@ impl Compiler<'_> {
         let column_type = column.column_type.clone();
         let plan = match &declaration.source {
             ColumnSource::Value(value) => literal(value, &column_type).map(Plan::Constant),
-            ColumnSource::Field(source) if self.stream.format == Format::Envelope && source.field == event::TIME => {
+            ColumnSource::Field(source)
+                if self.stream.format == Format::Envelope && source.field == event::TIME =>
+            {
                 event::time(&column_type)
             }
             ColumnSource::Field(source)

@@ -39,9 +39,7 @@ pub fn decode_engagement(document: &[u8]) -> Result<EventEnvelope<EngagementEven
 ///
 /// # Errors
 /// As for [`decode_engagement`].
-pub fn decode_engagement_texts(
-    document: &[u8],
-) -> Result<EventEnvelope<EngagementTexts<'_>>, EnvelopeError> {
+pub fn decode_engagement_texts(document: &[u8]) -> Result<EventEnvelope<EngagementTexts<'_>>, EnvelopeError> {
     let fields = Fields::of(document)?;
     let version = fields.version()?;
     let EventEnvelope { event_id, timestamp, .. } = fields.event(version)?;

@@ -115,7 +115,8 @@ fn an_event_without_a_number_is_always_doubtful() {
 
 #[test]
 fn numbers_that_the_table_has_from_another_reading_are_doubtful() {
-    let batch = taken(&mut Position::behind(0, 12, false), &[event(0, 12, Some("12")), event(1, 13, Some("13"))]);
+    let batch =
+        taken(&mut Position::behind(0, 12, false), &[event(0, 12, Some("12")), event(1, 13, Some("13"))]);
     assert_eq!(
         batch.block.0.iter().map(|row| row.standing).collect::<Vec<_>>(),
         [Standing::Doubtful, Standing::New]

@@ -33,10 +33,7 @@ const FIXED: &[(&str, &str)] = &[
     // The document itself, not a JSON string that holds it.
     ("transforms.outbox.table.expand.json.payload", "true"),
     // Nova's position: see docs/exactly-once.md.
-    (
-        "transforms.outbox.table.fields.additional.placement",
-        "seq:header:seq,source_tx:header:source_tx",
-    ),
+    ("transforms.outbox.table.fields.additional.placement", "seq:header:seq,source_tx:header:source_tx"),
     // PostgreSQL refuses an UPDATE of the outbox; one that gets past it is an error in Connect's log.
     ("transforms.outbox.table.op.invalid.behavior", "error"),
 ];

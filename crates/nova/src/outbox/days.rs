@@ -122,11 +122,7 @@ pub(super) async fn make(connection: &mut PgConnection, ahead: Duration) -> Resu
 ///
 /// ALTER TABLE waits for every lock of a writer; none comes after it, since no row satisfies the constraint. NOT VALID
 /// leaves the rows that are there alone and reads none of them.
-pub(super) async fn close(
-    connection: &mut PgConnection,
-    table: &str,
-    day: &Day,
-) -> Result<(), sqlx::Error> {
+pub(super) async fn close(connection: &mut PgConnection, table: &str, day: &Day) -> Result<(), sqlx::Error> {
     let (name, comment) = (&day.name, comment(table).replace('\'', "''"));
     let sql = format!(
         "BEGIN; ALTER TABLE {name} ADD CONSTRAINT {CLOSED} CHECK (false) NOT VALID; \

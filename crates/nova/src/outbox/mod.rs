@@ -13,7 +13,7 @@ use nova_streams::{Format, Stream, StreamSet};
 use sqlx::{Connection, PgConnection};
 use tokio::time::timeout;
 
-use crate::cli::{Output, OutboxMaintainArgs};
+use crate::cli::{OutboxMaintainArgs, Output};
 use crate::config::Config;
 use crate::doctor::postgres_options;
 use crate::exit::{Exit, Failure, Outcome};

@@ -43,7 +43,8 @@ pub(super) async fn run(
         if let Err(error) = drop_day(connection, table, day).await {
             let failure = super::refused(&error);
             let exit = if done > 0 { Exit::Partial } else { Exit::Failure };
-            let message = format!("{} stays, {done} of {} are dropped: {}", day.name, old.len(), failure.message);
+            let message =
+                format!("{} stays, {done} of {} are dropped: {}", day.name, old.len(), failure.message);
             return Err(Failure { exit, message, cure: failure.cure });
         }
         report.dropped(&day.name);

@@ -22,10 +22,7 @@ pub(super) struct Slot {
 
 impl Slot {
     /// Looks at it; `None` where there is none.
-    pub(super) async fn look(
-        connection: &mut PgConnection,
-        name: &str,
-    ) -> Result<Option<Self>, sqlx::Error> {
+    pub(super) async fn look(connection: &mut PgConnection, name: &str) -> Result<Option<Self>, sqlx::Error> {
         let sql = "SELECT slot_name::text AS name, active, wal_status, \
                    greatest(pg_wal_lsn_diff(pg_current_wal_insert_lsn(), confirmed_flush_lsn), 0)::int8 AS unconfirmed_bytes \
                    FROM pg_replication_slots WHERE slot_name = $1 AND slot_type = 'logical' \
@@ -63,18 +60,28 @@ pub(super) async fn reading(connection: &mut PgConnection, name: &str) -> Result
 ///
 /// # Errors
 /// When it has not in time, with the bytes that are missing.
-pub(super) async fn passes(connection: &mut PgConnection, name: &str, within: Duration) -> Result<(), Failure> {
+pub(super) async fn passes(
+    connection: &mut PgConnection,
+    name: &str,
+    within: Duration,
+) -> Result<(), Failure> {
     // While the tables rest, nothing but a message in the WAL lets the connector confirm; see `heartbeat.action.query`.
     let mark = "SELECT pg_current_wal_insert_lsn()::text";
     let mark: String = sqlx::query_scalar(mark).fetch_one(&mut *connection).await?;
-    sqlx::query("SELECT pg_logical_emit_message(true, 'nova.heartbeat', '')").execute(&mut *connection).await?;
+    sqlx::query("SELECT pg_logical_emit_message(true, 'nova.heartbeat', '')")
+        .execute(&mut *connection)
+        .await?;
     let deadline = Instant::now() + within;
     loop {
         reading(connection, name).await?;
         let missing = "SELECT pg_wal_lsn_diff($1::pg_lsn, confirmed_flush_lsn)::int8 \
                        FROM pg_replication_slots WHERE slot_name = $2";
-        let missing: Option<i64> =
-            sqlx::query_scalar(missing).bind(&mark).bind(name).fetch_optional(&mut *connection).await?.flatten();
+        let missing: Option<i64> = sqlx::query_scalar(missing)
+            .bind(&mark)
+            .bind(name)
+            .fetch_optional(&mut *connection)
+            .await?
+            .flatten();
         match missing {
             Some(..=0) => return Ok(()),
             _ if Instant::now() < deadline => sleep(ASK_AGAIN_AFTER).await,
