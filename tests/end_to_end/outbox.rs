@@ -97,7 +97,7 @@ pub(crate) async fn events_told_again(world: &mut World) -> Result<()> {
     equal(world).await?;
     let admin = world.events().admin.clone();
     let repeated = async || {
-        let labels = [("component_id", "engagement"), ("reason", "repeated")];
+        let labels = [("stream", "engagement"), ("reason", "repeated")];
         metric(&admin, "component_discarded_events_total", &labels).await.unwrap_or_default()
     };
     let (before, rows) = (repeated().await, engagement_rows(world).await?);

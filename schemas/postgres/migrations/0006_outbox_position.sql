@@ -39,3 +39,24 @@ $$;
 CREATE TRIGGER engagement_outbox_is_append_only
     BEFORE UPDATE OR TRUNCATE ON engagement_outbox
     FOR EACH STATEMENT EXECUTE FUNCTION nova_outbox_is_append_only();
+
+-- A day is made beside the outbox and then attached: CREATE … PARTITION OF would wait for all writers of the outbox and
+-- hold up those that come after it, ATTACH does neither.
+CREATE OR REPLACE FUNCTION nova_create_engagement_outbox_partition(day date) RETURNS text
+LANGUAGE plpgsql
+SET timezone = 'UTC'
+SET search_path = public, pg_temp
+AS $$
+DECLARE
+    partition text := format('engagement_outbox_%s', to_char(day, 'YYYY_MM_DD'));
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtext('nova_create_partition'));
+    IF to_regclass(format('public.%I', partition)) IS NULL THEN
+        EXECUTE format('CREATE TABLE public.%I (LIKE public.engagement_outbox INCLUDING DEFAULTS INCLUDING CONSTRAINTS)',
+                       partition);
+        EXECUTE format('ALTER TABLE public.engagement_outbox ATTACH PARTITION public.%I FOR VALUES FROM (%L) TO (%L)',
+                       partition, day::timestamptz, (day + 1)::timestamptz);
+    END IF;
+    RETURN partition;
+END
+$$;
