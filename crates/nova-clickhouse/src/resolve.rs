@@ -279,4 +279,12 @@ mod tests {
         assert_eq!(Doubts::of(&block, "t", true).unwrap().events(), Some((events(&[20, 30]), 20, 30)));
         assert!(Doubts::of(&block, "other", true).is_err());
     }
+
+    #[test]
+    fn a_change_without_a_position_is_looked_for_everywhere() {
+        let one: &[_] = &[(1, 7, 1)];
+        let block = block(&[(0, 1, 30, Standing::Doubtful, one), (0, 2, 0, Standing::Doubtful, one)]);
+        let (_, least, greatest) = Doubts::of(&block, "t", false).unwrap().events().unwrap();
+        assert_eq!((least, greatest), (0, u64::MAX));
+    }
 }

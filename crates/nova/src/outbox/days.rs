@@ -100,7 +100,7 @@ fn comment(table: &str) -> String {
 }
 
 /// The coming days that have no partition, today included.
-pub(super) async fn missing(
+pub async fn missing(
     connection: &mut PgConnection,
     table: &str,
     ahead: Duration,

@@ -17,6 +17,7 @@ use crate::cli::{OutboxMaintainArgs, Output};
 use crate::config::Config;
 use crate::doctor::postgres_options;
 use crate::exit::{Exit, Failure, Outcome};
+pub use days::missing as missing_days;
 use days::{Day, Days};
 use report::Report;
 use slot::Slot;
