@@ -58,3 +58,36 @@ fn read(headers: &impl Headers, at: usize) -> Option<(&str, Option<&[u8]>)> {
     let found = catch_unwind(AssertUnwindSafe(|| headers.try_get(at)));
     found.ok().flatten().map(|header| (header.key, header.value))
 }
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::Timestamp;
+    use rdkafka::message::{Header, OwnedHeaders, OwnedMessage};
+
+    use super::*;
+
+    #[test]
+    fn a_header_is_the_first_of_its_name() {
+        let mut headers = OwnedHeaders::new();
+        for (key, value) in [("id", Some("7")), ("seq", Some("1")), ("seq", Some("2")), ("none", None)] {
+            headers = headers.insert(Header { key, value });
+        }
+        let message = |headers| {
+            KafkaMessage(OwnedMessage::new(
+                None,
+                None,
+                "t".to_owned(),
+                Timestamp::NotAvailable,
+                0,
+                0,
+                headers,
+            ))
+        };
+        let with = message(Some(headers));
+        assert_eq!(with.header("seq"), Some(&b"1"[..]));
+        assert_eq!(
+            (with.header("none"), with.header("Seq"), message(None).header("seq")),
+            (None, None, None)
+        );
+    }
+}
