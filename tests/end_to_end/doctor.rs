@@ -56,6 +56,7 @@ pub(crate) async fn doctor(world: &mut World) -> Result<()> {
     ensure!(code == Some(0) && failed.is_empty(), "repaired, and yet {code:?}: {failed:#?}");
     let table = world.nova(&["doctor"]).await?;
     ensure!(table.code == Some(0) && !table.stdout.contains("FAIL"), "{table:?}");
+    ensure!(!table.stdout.contains("read by no stream"), "{}", table.stdout);
     ensure!(table.stdout.lines().count() > 20, "too little was looked at:\n{}", table.stdout);
     Ok(())
 }

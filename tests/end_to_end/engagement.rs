@@ -9,10 +9,17 @@ use xtask::installation::{DATABASE, clickhouse_rows};
 use crate::checks::equal;
 use crate::world::World;
 
-/// Weighted likes and comments of each post that may be ranked, with its author: what the views count.
-const ENGAGED: &str = "WITH engagement AS (
+/// What the outbox says of each event: its post, type and hour, to the millisecond in each version.
+const EVENTS: &str = "SELECT aggregate_id AS post_id, event_type AS kind, CASE payload->>'version' \
+        WHEN '1' THEN to_timestamp((payload->>'timestamp')::bigint) \
+        WHEN '2' THEN to_timestamp((payload->>'timestamp')::bigint / 1000.0) \
+        ELSE (payload->>'timestamp')::timestamptz END AS created_at FROM engagement_outbox";
+
+/// Weighted engagement with each post that may be ranked, with its author: what the views count.
+const ENGAGED: &str = "engagement AS (
         SELECT post_id, 4 AS weight, created_at FROM likes
-        UNION ALL SELECT post_id, 8, created_at FROM comments)
+        UNION ALL SELECT post_id, 8, created_at FROM comments
+        UNION ALL SELECT post_id, CASE kind WHEN 'view' THEN 1 ELSE 16 END, created_at FROM events)
     SELECT concat_ws('|', p.id, p.author_id), (sum(e.weight))::bigint,
            (sum(e.weight * power(2, -extract(epoch FROM date_trunc('hour', $1::timestamptz) - date_trunc('hour', e.created_at)) / 3600 / 6)))::float8
     FROM posts p JOIN engagement e ON e.post_id = p.id WHERE p.visibility <> 'private' GROUP BY p.id, p.author_id";
@@ -36,11 +43,15 @@ async fn hourly(world: &World) -> Result<()> {
     ensure!(plan.contains("hourly_engagement"), "the projection is not used:\n{plan}");
     let found: Vec<String> =
         clickhouse_rows(world.clickhouse()?, &sql).await?.iter().map(|row| row.join("|")).collect();
-    let sql = "SELECT concat_ws('|', floor(extract(epoch FROM date_trunc('hour', created_at)))::bigint, post_id, kind, count(*)) \
-               FROM (SELECT created_at, post_id, 'like' AS kind FROM likes \
-                     UNION ALL SELECT created_at, post_id, 'comment' FROM comments) AS e \
-               GROUP BY date_trunc('hour', created_at), post_id, kind";
-    let expected: Vec<String> = sqlx::query_scalar(sql).fetch_all(world.postgres()).await?;
+    let sql = format!(
+        "SELECT concat_ws('|', floor(extract(epoch FROM date_trunc('hour', created_at)))::bigint, post_id, kind, count(*)) \
+         FROM (SELECT created_at, post_id, 'like' AS kind FROM likes \
+               UNION ALL SELECT created_at, post_id, 'comment' FROM comments \
+               UNION ALL SELECT created_at, post_id, kind FROM ({EVENTS}) AS events) AS e \
+         GROUP BY date_trunc('hour', created_at), post_id, kind"
+    );
+    let expected: Vec<String> =
+        sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).fetch_all(world.postgres()).await?;
     same("hourly engagement", found, expected)
 }
 
@@ -72,7 +83,10 @@ async fn rankings(world: &World) -> Result<()> {
         let moment = rows.first().and_then(|row| row.last()).with_context(|| format!("{view} is empty"))?;
         let moment = format!("{moment} UTC");
         let truth: Vec<(String, i64, f64)> =
-            sqlx::query_as(ENGAGED).bind(&moment).fetch_all(world.postgres()).await?;
+            sqlx::query_as(sqlx::AssertSqlSafe(format!("WITH events AS ({EVENTS}), {ENGAGED}")))
+                .bind(&moment)
+                .fetch_all(world.postgres())
+                .await?;
         #[expect(clippy::cast_precision_loss, reason = "weights of some hundred likes")]
         let score = |plain: i64, decayed: f64| if view == "top_posts_1h" { plain as f64 } else { decayed };
         let truth: BTreeMap<String, f64> =
@@ -97,7 +111,8 @@ async fn feed(world: &World) -> Result<()> {
     let columns = "concat_ws('|', post_id, author_id, visibility, engagement)";
     let found = refreshed(world, "feed_candidates_mv", columns).await?.concat();
     let sql = "WITH engagement AS (
-            SELECT post_id, 4 AS weight FROM likes UNION ALL SELECT post_id, 8 FROM comments),
+            SELECT post_id, 4 AS weight FROM likes UNION ALL SELECT post_id, 8 FROM comments
+            UNION ALL SELECT aggregate_id, CASE event_type WHEN 'view' THEN 1 ELSE 16 END FROM engagement_outbox),
         recent AS (
             SELECT *, row_number() OVER (PARTITION BY author_id ORDER BY created_at DESC) AS place
             FROM posts WHERE visibility <> 'private')

@@ -21,6 +21,7 @@ mod letters;
 mod main_job;
 mod offsets;
 mod outages;
+mod outbox;
 mod poison;
 mod recovery;
 mod stage;
@@ -50,6 +51,9 @@ fn trials(stage: &Arc<Stage>) -> Vec<Trial> {
         stage.trial("doctor", doctor::doctor),
         stage.trial("poison", poison::poison),
         stage.trial("dlq", dlq::dlq),
+        stage.trial("outbox_events", outbox::events),
+        stage.trial("outbox_told_again", outbox::events_told_again),
+        stage.trial("outbox_days", outbox::outbox_days),
         stage.trial("drift", drift::drift),
         stage.trial("truncate", truncate::truncate),
         stage.trial("offsets_expired", offsets::offsets_expired),

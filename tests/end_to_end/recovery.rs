@@ -141,7 +141,7 @@ async fn deleted_rows_left(world: &World) -> Result<u64> {
     .await
 }
 
-async fn rest(world: &World, method: reqwest::Method, path: &str) -> Result<Value> {
+pub(crate) async fn rest(world: &World, method: reqwest::Method, path: &str) -> Result<Value> {
     let url = format!("{}/connectors/nova-cdc{path}", world.stack.connect()?.url());
     let response = reqwest::Client::new().request(method, &url).send().await?;
     let (status, text) = (response.status(), response.text().await?);

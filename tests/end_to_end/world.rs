@@ -1,6 +1,7 @@
-//! The whole installation: servers, Nova's files, the one `nova run cdc` that writes the event tables.
+//! The whole installation: servers, Nova's files, the one `nova run cdc` and the one `nova run events` that write the
+//! event tables.
 //!
-//! Invariant: nobody but the worker of this world writes the event tables; scenarios that run streams of their own
+//! Invariant: nobody but the workers of this world writes the event tables; scenarios that run streams of their own
 //! give them tables and consumer groups of their own.
 
 use std::fmt::Write as _;
@@ -37,6 +38,7 @@ pub(crate) struct Answer {
 /// Everything that runs. Dropped, and so stopped, in this order.
 pub(crate) struct World {
     worker: RunningWorker,
+    events: RunningWorker,
     pub(crate) installation: Installation,
     pub(crate) stack: Stack,
     started: usize,
@@ -50,7 +52,8 @@ impl World {
         let installation = Installation::prepare(&stack, Lifetime::WithOwner).await?;
         installation.install().await?;
         let worker = installation.run_worker("cdc-1", &["cdc", "--from-beginning"]).await?;
-        Ok(Self { worker, installation, stack, started: 1, seed: first_seed(), notes: String::new() })
+        let events = installation.run_worker("events", &["events", "--from-beginning"]).await?;
+        Ok(Self { worker, events, installation, stack, started: 1, seed: first_seed(), notes: String::new() })
     }
 
     /// A new scenario: what was noted belongs to the one before.
@@ -91,6 +94,11 @@ impl World {
 
     pub(crate) fn worker(&self) -> &RunningWorker {
         &self.worker
+    }
+
+    /// The one that runs the streams of the outbox.
+    pub(crate) fn events(&self) -> &RunningWorker {
+        &self.events
     }
 
     /// Sends `signal` to the worker, waits for its end, and starts a new one in its place. Answers the exit code.

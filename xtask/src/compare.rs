@@ -57,6 +57,17 @@ pub(crate) fn query(table: Table) -> Query {
             clickhouse: "concat_ws('|', source_key, toUnixTimestamp64Milli(event_time), post_id, user_id)",
             table: "post_engagement_events",
         },
+        // What each version of an event says, and what it says by leaving it out.
+        Table::Outbox => Query {
+            postgres: "concat_ws('|', id, event_type, \
+                CASE payload->>'version' WHEN '1' THEN (payload->>'timestamp')::bigint * 1000 \
+                     WHEN '2' THEN (payload->>'timestamp')::bigint \
+                     ELSE floor(extract(epoch from (payload->>'timestamp')::timestamptz) * 1000)::bigint END, \
+                payload->>'post_id', payload->>'user_id', \
+                CASE payload->>'version' WHEN '1' THEN 0 ELSE coalesce((payload->>'dwell_time_ms')::bigint, 0) END)",
+            clickhouse: "concat_ws('|', event_id, event_type, toUnixTimestamp64Milli(event_time), post_id, user_id, dwell_time_ms)",
+            table: "post_engagement_events",
+        },
     }
 }
 
@@ -77,8 +88,9 @@ pub async fn compare(
         .await
         .with_context(|| format!("reading {name} in PostgreSQL"))?;
     let sql = format!(
-        "SELECT {state} AS row, sum(sign) AS times FROM {DATABASE}.{target} WHERE topic = 'cdc.{name}' \
-         GROUP BY row HAVING times != 0"
+        "SELECT {state} AS row, sum(sign) AS times FROM {DATABASE}.{target} WHERE topic = '{}' \
+         GROUP BY row HAVING times != 0",
+        table.topic()
     );
     let states = clickhouse_rows(clickhouse, &sql).await?;
 

@@ -198,9 +198,11 @@ async fn render_config(stack: &Stack, postgres: &PgPool) -> Result<String> {
     }
     let streams = workspace::root().join("config/streams.toml");
     let clickhouse = stack.clickhouse()?;
+    let (owner, owner_password) = stack.postgres()?.owner();
     Ok(format!(
         "streams = {streams}\n\
          [postgres]\nhost = \"127.0.0.1\"\nport = {port}\ndatabase = \"nova\"\npassword = \"{reader}\"\n\
+         owner = \"{owner}\"\nowner_password = \"{owner_password}\"\n\
          [kafka]\nbrokers = \"{brokers}\"\n\
          [connect]\nurl = \"{connect}\"\nreplication_password = \"{replication}\"\npartitions = 4\nreplicas = 1\n\
          [clickhouse]\nurl = \"{url}\"\ndatabase = \"{DATABASE}\"\nuser = \"{user}\"\npassword = \"{password}\"\n",

@@ -62,11 +62,14 @@ impl<'b> Doubts<'b> {
         }
     }
 
-    /// The doubted changes' events, and the least and the greatest of their positions in the write-ahead log.
+    /// The doubted changes' events, and the least and the greatest of their positions in the source. A change whose
+    /// message does not say its position (0) may have any.
     pub(crate) fn events(&self) -> Option<(BTreeSet<Uuid>, u64, u64)> {
         let doubted = || self.rows.iter().filter(|row| self.is_doubted(row));
         let lsn = || doubted().map(BlockRow::source_lsn);
-        Some((doubted().map(|row| row.id.event_id).collect(), lsn().min()?, lsn().max()?))
+        let (least, greatest) = (lsn().min()?, lsn().max()?);
+        let greatest = if least == 0 { u64::MAX } else { greatest };
+        Some((doubted().map(|row| row.id.event_id).collect(), least, greatest))
     }
 
     /// The rows that snapshots read.
@@ -275,5 +278,13 @@ mod tests {
         assert!(doubts.has((0, 2, event)) && !doubts.has((0, 1, event)) && !doubts.has((1, 2, event)));
         assert_eq!(Doubts::of(&block, "t", true).unwrap().events(), Some((events(&[20, 30]), 20, 30)));
         assert!(Doubts::of(&block, "other", true).is_err());
+    }
+
+    #[test]
+    fn a_change_without_a_position_is_looked_for_everywhere() {
+        let one: &[_] = &[(1, 7, 1)];
+        let block = block(&[(0, 1, 30, Standing::Doubtful, one), (0, 2, 0, Standing::Doubtful, one)]);
+        let (_, least, greatest) = Doubts::of(&block, "t", false).unwrap().events().unwrap();
+        assert_eq!((least, greatest), (0, u64::MAX));
     }
 }

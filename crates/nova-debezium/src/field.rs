@@ -27,6 +27,8 @@ pub(crate) enum Part {
     Before,
     After,
     Message,
+    /// The message itself: no part of it.
+    Document,
 }
 
 impl Part {
@@ -35,6 +37,7 @@ impl Part {
             Self::Before => "before",
             Self::After => "after",
             Self::Message => "message",
+            Self::Document => "",
         }
     }
 }
@@ -293,6 +296,7 @@ impl<'a> Field<'a> {
         };
         let Place { part, wrapped } = self.place;
         let prefix = if wrapped { "payload." } else { "" };
-        ValueError { path: format!("{prefix}{}.{}", part.name(), Found::new(&self.name)), kind }
+        let point = if part.name().is_empty() { "" } else { "." };
+        ValueError { path: format!("{prefix}{}{point}{}", part.name(), Found::new(&self.name)), kind }
     }
 }

@@ -1,9 +1,11 @@
 //! A row image: column names and undecoded values, in the order Debezium wrote them.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::{
     Field,
+    field::{Part, Place},
     schema::{RowSchema, SchemaRef},
 };
 
@@ -16,6 +18,13 @@ pub struct Row<'a> {
 impl<'a> Row<'a> {
     pub(crate) fn new(fields: Vec<Field<'a>>) -> Self {
         Self { fields }
+    }
+
+    /// A row that did not come from Debezium: names and JSON texts, as an event's document has them.
+    pub fn of_document(fields: impl IntoIterator<Item = (&'static str, &'a str)>) -> Self {
+        let place = Place { part: Part::Document, wrapped: false };
+        let field = |(name, raw)| Field::new(Cow::Borrowed(name), raw, place);
+        Self { fields: fields.into_iter().map(field).collect() }
     }
 
     /// Tells every field where its description is.

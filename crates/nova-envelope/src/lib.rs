@@ -28,8 +28,9 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
 pub use engagement::{
-    EngagementBuilder, EngagementEvent, EngagementType, EngagementV1, EngagementV2, InvalidEvent,
-    MAX_CLOCK_AHEAD, MAX_DWELL_TIME_MS, UNKNOWN_PRODUCER, Version, decode_engagement,
+    EngagementBuilder, EngagementEvent, EngagementTexts, EngagementType, EngagementV1, EngagementV2,
+    InvalidEvent, MAX_CLOCK_AHEAD, MAX_DWELL_TIME_MS, UNKNOWN_PRODUCER, Version, decode_engagement,
+    decode_engagement_texts,
 };
 pub use error::{EnvelopeError, EnvelopeErrorKind};
 #[cfg(feature = "outbox")]

@@ -57,9 +57,10 @@ pub enum OutboxError {
 impl From<sqlx::Error> for OutboxError {
     /// By SQLSTATE, <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
     fn from(error: sqlx::Error) -> Self {
-        match error.as_database_error().and_then(|error| error.code()).as_deref() {
-            // The table has no CHECK, so only the search for a partition can fail like this.
-            Some("23514") => Self::NoPartition(error),
+        let found = error.as_database_error();
+        match found.and_then(|error| error.code()).as_deref() {
+            // A CHECK fails with its name, the search for a partition without one.
+            Some("23514") if found.and_then(|error| error.constraint()).is_none() => Self::NoPartition(error),
             Some("42P01") => Self::NoOutbox(error),
             _ => Self::Database(error),
         }

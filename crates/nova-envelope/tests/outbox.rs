@@ -71,7 +71,7 @@ async fn committed_and_rolled_back(connection: &mut PgConnection) {
         assert_eq!(event_type, event.payload.event_type.name());
         assert_eq!(decode_engagement(payload.as_bytes()).unwrap(), *event);
     }
-    sqlx::query("TRUNCATE engagement_outbox").execute(connection).await.unwrap();
+    sqlx::query("DELETE FROM engagement_outbox").execute(connection).await.unwrap();
 }
 
 async fn refused_before_anything_is_sent(connection: &mut PgConnection) {

@@ -32,6 +32,11 @@ impl<M: Message + Send> SourceMessage for KafkaMessage<M> {
         self.0.timestamp().to_millis()
     }
 
+    fn header(&self, name: &str) -> Option<&[u8]> {
+        let headers = self.0.headers()?;
+        (0..headers.count()).find_map(|at| read(headers, at).filter(|(key, _)| *key == name)?.1)
+    }
+
     fn headers(&self) -> Vec<(String, Option<Vec<u8>>)> {
         self.0
             .headers()
@@ -41,10 +46,48 @@ impl<M: Message + Send> SourceMessage for KafkaMessage<M> {
 }
 
 fn header(headers: &impl Headers, at: usize) -> (String, Option<Vec<u8>>) {
+    match read(headers, at) {
+        Some((key, value)) => (key.to_owned(), value.map(<[u8]>::to_vec)),
+        None => (format!("nova.unreadable-header.{at}"), None),
+    }
+}
+
+/// Name and value; `None` where the name cannot be read.
+fn read(headers: &impl Headers, at: usize) -> Option<(&str, Option<&[u8]>)> {
     // rdkafka panics on a header name that is not UTF-8, and anybody who may write to the topic can write one.
     let found = catch_unwind(AssertUnwindSafe(|| headers.try_get(at)));
-    match found {
-        Ok(Some(header)) => (header.key.to_owned(), header.value.map(<[u8]>::to_vec)),
-        _ => (format!("nova.unreadable-header.{at}"), None),
+    found.ok().flatten().map(|header| (header.key, header.value))
+}
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::Timestamp;
+    use rdkafka::message::{Header, OwnedHeaders, OwnedMessage};
+
+    use super::*;
+
+    #[test]
+    fn a_header_is_the_first_of_its_name() {
+        let mut headers = OwnedHeaders::new();
+        for (key, value) in [("id", Some("7")), ("seq", Some("1")), ("seq", Some("2")), ("none", None)] {
+            headers = headers.insert(Header { key, value });
+        }
+        let message = |headers| {
+            KafkaMessage(OwnedMessage::new(
+                None,
+                None,
+                "t".to_owned(),
+                Timestamp::NotAvailable,
+                0,
+                0,
+                headers,
+            ))
+        };
+        let with = message(Some(headers));
+        assert_eq!(with.header("seq"), Some(&b"1"[..]));
+        assert_eq!(
+            (with.header("none"), with.header("Seq"), message(None).header("seq")),
+            (None, None, None)
+        );
     }
 }

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use nova_streams::Format;
 use tracing::{debug, info, warn};
 
 use crate::batch::Batch;
@@ -105,7 +106,8 @@ impl<S: Source, K: Sink, L: DeadLetters> Run<S, K, L> {
             let seen = seen.iter().find(|seen| seen.partition == *partition);
             if let Some(seen) = seen.filter(|seen| start.is_some_and(|at| at.offset < seen.next_offset)) {
                 until = until.max(seen.next_offset);
-                afresh = !is_of_this_topic(&delivery, &*self.source, seen, high).await?;
+                afresh =
+                    !is_of_this_topic(&delivery, &*self.source, self.mapping.format(), seen, high).await?;
             }
             let position = Position::behind(until, floor, afresh);
             if until > 0 {
@@ -125,6 +127,7 @@ impl<S: Source, K: Sink, L: DeadLetters> Run<S, K, L> {
 async fn is_of_this_topic<S: Source, K: Sink, L: DeadLetters>(
     delivery: &Delivery<K, L>,
     source: &S,
+    format: Format,
     seen: &Seen,
     high: i64,
 ) -> Result<bool, PipelineError> {
@@ -138,7 +141,7 @@ async fn is_of_this_topic<S: Source, K: Sink, L: DeadLetters>(
         let mut found = None;
         source
             .reread(&range, &mut |message| {
-                found = transform::event_id(message);
+                found = transform::event_id(format, message);
                 Ok(())
             })
             .await

@@ -1,7 +1,9 @@
 //! Decode → map → encode: one message into the batch, without waiting for anything.
 
 use nova_debezium::{Message, Record, decode};
-use nova_streams::{Lineage, MapError, MapErrorKind, Mapped, Mapping, SkipReason};
+use nova_streams::{
+    EventOrigin, Format, Lineage, MapError, MapErrorKind, Mapped, Mapping, SkipReason, decode_event,
+};
 
 use uuid::Uuid;
 
@@ -40,14 +42,17 @@ fn rows_of<B: Block>(
     position: &mut Position,
     batch: &mut Batch<B>,
 ) -> Result<Option<SkipReason>, PipelineError> {
-    let event = match decoded(message)? {
+    let event = match decoded(mapping.format(), message)? {
         Message::Change(event) => event,
         Message::Tombstone => return Ok(Some(SkipReason::Tombstone)),
         Message::Heartbeat(_) => return Ok(Some(SkipReason::Heartbeat)),
         Message::Transaction(_) => return Ok(Some(SkipReason::TransactionMarker)),
     };
     batch.note_commit_time(event.payload.source.ts_us);
-    let standing = position.stand(message.offset(), &event.payload);
+    let standing = match mapping.format() {
+        Format::Debezium => position.stand(message.offset(), &event.payload),
+        Format::Envelope => position.stand_by_number(event.payload.source.lsn),
+    };
     #[cfg(feature = "mutants")]
     let standing = crate::mutants::never_doubted(standing);
     match mapping.map(&event, lineage(topic, message)?)? {
@@ -67,16 +72,30 @@ fn rows_of<B: Block>(
 }
 
 /// The identity of the change that a message tells; `None` where it tells none.
-pub(crate) fn event_id(message: &dyn SourceMessage) -> Option<Uuid> {
-    match decoded(message) {
+pub(crate) fn event_id(format: Format, message: &dyn SourceMessage) -> Option<Uuid> {
+    match decoded(format, message) {
         Ok(Message::Change(event)) => Some(event.event_id),
         _ => None,
     }
 }
 
-fn decoded(message: &dyn SourceMessage) -> Result<Message<'_>, PipelineError> {
-    decode(Record { key: message.key(), value: message.value() })
-        .map_err(|error| PipelineError::new(ErrorKind::Malformed, error.to_string()).at(error.path))
+/// Where everything that a topic can hold becomes one type; nothing behind asks for the format's sake.
+fn decoded(format: Format, message: &dyn SourceMessage) -> Result<Message<'_>, PipelineError> {
+    let malformed = |text: String, path| PipelineError::new(ErrorKind::Malformed, text).at(path);
+    match (format, message.value()) {
+        (Format::Debezium, value) => decode(Record { key: message.key(), value })
+            .map_err(|error| malformed(error.to_string(), error.path)),
+        (Format::Envelope, None) => Ok(Message::Tombstone),
+        (Format::Envelope, Some(document)) => decode_event(document, origin(message))
+            .map(Message::Change)
+            .map_err(|error| malformed(error.to_string(), error.path.to_owned())),
+    }
+}
+
+/// What the router has placed in headers, as decimal numbers. Whoever else writes to the topic may leave them out.
+fn origin(message: &dyn SourceMessage) -> EventOrigin {
+    let number = |name| std::str::from_utf8(message.header(name)?).ok()?.parse().ok();
+    EventOrigin { seq: number("seq"), tx_id: number("source_tx"), sent_ms: message.timestamp_ms() }
 }
 
 fn lineage<'a>(topic: &'a str, message: &dyn SourceMessage) -> Result<Lineage<'a>, PipelineError> {

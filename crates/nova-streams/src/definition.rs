@@ -5,6 +5,10 @@ use std::collections::BTreeMap;
 use nova_debezium::{BytesEncoding, TimeUnit};
 use serde::Deserialize;
 
+/// The columns of an outbox table that the EventRouter reads.
+const OUTBOX_COLUMNS: [&str; 7] =
+    ["id", "aggregate_type", "aggregate_id", "event_type", "payload", "seq", "source_tx"];
+
 /// All declared streams, in the order of their names.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StreamSet {
@@ -22,7 +26,7 @@ pub struct Stream {
     pub topic: String,
     /// What the topic's messages are.
     pub format: Format,
-    /// The PostgreSQL table behind the topic, `schema.table`.
+    /// The PostgreSQL table behind the topic, `schema.table`; the outbox where the format is [`Format::Envelope`].
     pub source: String,
     /// The ClickHouse table.
     pub table: String,
@@ -86,6 +90,8 @@ pub struct FieldSource {
 pub enum Format {
     /// Debezium's change messages, JSON, with or without embedded schema.
     Debezium,
+    /// Events that applications write into an outbox table, as Debezium's EventRouter sends them.
+    Envelope,
 }
 
 /// What to do with a message that cannot be rows by its nature.
@@ -127,15 +133,19 @@ impl StreamSet {
 }
 
 impl Stream {
-    /// The PostgreSQL columns that the stream reads: mapped fields, key and time, each once.
+    /// The PostgreSQL columns that the stream reads: mapped fields or the outbox's own columns, key and time, each once.
     #[must_use]
     pub fn source_columns(&self) -> Vec<&str> {
         let mapped = self.columns.values().filter_map(|declaration| match &declaration.source {
             ColumnSource::Field(field) => Some(field.field.as_str()),
             ColumnSource::Value(_) => None,
         });
+        let read: Vec<&str> = match self.format {
+            Format::Debezium => mapped.collect(),
+            Format::Envelope => OUTBOX_COLUMNS.to_vec(),
+        };
         let mut names: Vec<&str> =
-            mapped.chain(self.key.iter().map(String::as_str)).chain([self.time.as_str()]).collect();
+            read.into_iter().chain(self.key.iter().map(String::as_str)).chain([self.time.as_str()]).collect();
         names.sort_unstable();
         names.dedup();
         names

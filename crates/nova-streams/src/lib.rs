@@ -10,6 +10,7 @@ mod column_type;
 mod convert;
 mod definition;
 mod diagnostic;
+mod event;
 mod identity;
 mod literal;
 mod load;
@@ -27,6 +28,7 @@ pub use definition::{
     ColumnDeclaration, ColumnSource, FieldSource, Format, Location, OnMessage, Stream, StreamSet,
 };
 pub use diagnostic::{Diagnostic, StreamsError};
+pub use event::{EventOrigin, decode_event};
 pub use identity::source_key;
 pub use map::{Lineage, MapError, MapErrorKind, Mapped, SkipReason};
 pub use mapping::Mapping;

@@ -9,6 +9,8 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use crate::definition::{ColumnDeclaration, Location};
+use crate::diagnostic::closest;
+use crate::event;
 use crate::plan::LINEAGE_COLUMNS;
 use crate::{ColumnSource, Diagnostic, FieldSource, Format, OnMessage, Stream, StreamSet, StreamsError};
 
@@ -157,12 +159,21 @@ impl Checker<'_> {
             let cure = "name the columns of the primary key, for example `key = [\"id\"]`";
             self.find(raw.key.span().start, &format!("{key}.key"), "is empty", cure);
         }
+        if raw.format == Format::Envelope && raw.key.get_ref().as_slice() != ["id"] {
+            let cure = "write `key = [\"id\"]`: the outbox's `id` is the event's id";
+            self.find(raw.key.span().start, &format!("{key}.key"), "is not an event's identity", cure);
+        }
         let columns = raw
             .columns
             .into_iter()
             .filter_map(|(column, declaration)| {
                 let key = format!("{key}.columns.{column}");
-                Some((column.clone(), self.column(&key, &column, declaration)?))
+                let start = declaration.span().start;
+                let declared = self.column(&key, &column, declaration)?;
+                if raw.format == Format::Envelope {
+                    self.event_field(start, &key, &declared.source);
+                }
+                Some((column, declared))
             })
             .collect();
         Stream {
@@ -179,6 +190,23 @@ impl Checker<'_> {
             columns,
             location: Location { file: self.file.to_owned(), line: line_of(self.text, start) },
         }
+    }
+
+    /// A field of an event has a name that events know, and says by itself how it is to be read.
+    fn event_field(&mut self, start: usize, key: &str, source: &ColumnSource) {
+        let ColumnSource::Field(FieldSource { field, unit, encoding, .. }) = source else { return };
+        if unit.is_some() || encoding.is_some() {
+            self.find(start, key, "an event's fields have no `unit` and no `encoding`", "leave them out");
+        }
+        let known = || event::fields();
+        if known().any(|name| name == field) {
+            return;
+        }
+        let cure = match closest(field, known()) {
+            Some(similar) => format!("did you mean `{similar}`?"),
+            None => format!("write one of {}", known().collect::<Vec<_>>().join(", ")),
+        };
+        self.find(start, key, &format!("events have no field `{field}`"), &cure);
     }
 
     fn column(&mut self, key: &str, name: &str, raw: Spanned<RawColumn>) -> Option<ColumnDeclaration> {

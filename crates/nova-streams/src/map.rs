@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 
+use chrono::{DateTime, Utc};
 use nova_debezium::{Change, Field, Op, Row as SourceRow};
 use nova_envelope::EventEnvelope;
 use serde::Serialize;
@@ -13,7 +14,7 @@ use uuid::Uuid;
 
 use crate::convert::{ConvertError, convert};
 use crate::plan::{FieldPlan, Lookup, Plan};
-use crate::{Cell, Mapping, OnMessage, Row, source_key};
+use crate::{Cell, Format, Mapping, OnMessage, Row, event, source_key};
 
 /// Which message a change came in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,6 +111,7 @@ enum Image {
 struct Context<'c, 'a> {
     change: &'c Change<'a>,
     event_id: Uuid,
+    time: DateTime<Utc>,
     lineage: Lineage<'a>,
 }
 
@@ -128,7 +130,7 @@ impl Mapping {
             return self.special(self.on_message, SkipReason::LogicalMessage);
         }
         self.check_table(change)?;
-        let context = Context { change, event_id: event.event_id, lineage };
+        let context = Context { change, event_id: event.event_id, time: event.timestamp, lineage };
         match change.op {
             Op::Truncate => self.special(self.on_truncate, SkipReason::Truncate),
             Op::Message => Ok(Mapped::Skipped(SkipReason::LogicalMessage)),
@@ -185,6 +187,10 @@ impl Mapping {
 
     fn check_table(&self, change: &Change<'_>) -> Result<(), MapError> {
         let source = &change.source;
+        if self.format == Format::Envelope {
+            // The topic is all that the router leaves of the table.
+            return Ok(());
+        }
         if source.schema == self.schema && source.table == self.table {
             return Ok(());
         }
@@ -202,13 +208,14 @@ impl Mapping {
         sign: i64,
         ordinal: u64,
     ) -> Result<Row<'a>, MapError> {
-        let Context { change, event_id, lineage } = context;
+        let Context { change, event_id, time, lineage } = context;
         let row = self.image(change, image)?;
         let mut cells = Vec::with_capacity(self.plans.len());
         for plan in &self.plans {
             cells.push(match plan {
                 Plan::Field(plan) => self.field(plan, change, row, image)?,
                 Plan::Constant(cell) => cell.clone(),
+                Plan::Time(precision) => Cell::Ticks(event::ticks(time, *precision)),
                 Plan::Sign => Cell::Int(sign),
                 Plan::EventId => Cell::Uuid(*event_id),
                 Plan::SourceKey => Cell::Uuid(self.identity(row, image)?),
@@ -273,7 +280,7 @@ impl Mapping {
     ) -> Result<&'r Field<'a>, MapError> {
         let problem = |what: &str| MapError {
             kind: MapErrorKind::Value,
-            path: format!("{}.{}", image.name(), lookup.name()),
+            path: self.path(image, lookup),
             message: format!("stream `{}`: field `{}` {what}", self.stream, lookup.name()),
         };
         let field = lookup.find(row).ok_or_else(|| problem("is not in the message"))?;
@@ -299,7 +306,7 @@ impl Mapping {
         for lookup in &self.key {
             let problem = |what: String| MapError {
                 kind: MapErrorKind::Value,
-                path: format!("{}.{}", image.name(), lookup.name()),
+                path: self.path(image, lookup),
                 message: format!("stream `{}`: key field `{}` {what}", self.stream, lookup.name()),
             };
             let field = lookup.find(row).ok_or_else(|| problem("is not in the message".to_owned()))?;
@@ -313,9 +320,17 @@ impl Mapping {
         Ok(source_key(&parts))
     }
 
+    /// Where in the message a field stands.
+    fn path(&self, image: Image, lookup: &Lookup) -> String {
+        match self.format {
+            Format::Debezium => format!("{}.{}", image.name(), lookup.name()),
+            Format::Envelope => lookup.name().to_owned(),
+        }
+    }
+
     fn unfit(&self, plan: &FieldPlan, image: Image, error: ConvertError) -> MapError {
         let FieldPlan { column, column_type, .. } = plan;
-        let path = format!("{}.{}", image.name(), plan.lookup.name());
+        let path = self.path(image, &plan.lookup);
         let what = match error {
             ConvertError::Value(error) => error.to_string(),
             ConvertError::OutOfRange(found) => format!("{found} is outside of its range"),

@@ -4,9 +4,10 @@ use uuid::Uuid;
 
 use crate::definition::{ColumnDeclaration, Location};
 use crate::diagnostic::closest;
+use crate::event;
 use crate::literal::literal;
 use crate::plan::{FieldPlan, LINEAGE_COLUMNS, Lookup, Plan};
-use crate::{ColumnSource, ColumnType, Diagnostic, OnMessage, Stream, StreamsError, TableSchema};
+use crate::{ColumnSource, ColumnType, Diagnostic, Format, OnMessage, Stream, StreamsError, TableSchema};
 
 /// A compiled stream: what [`Mapping::map`](crate::Mapping::map) follows for every change.
 #[derive(Debug)]
@@ -18,6 +19,7 @@ pub struct Mapping {
     pub(crate) plans: Vec<Plan>,
     pub(crate) on_truncate: OnMessage,
     pub(crate) on_message: OnMessage,
+    pub(crate) format: Format,
     columns: Vec<(String, ColumnType)>,
     fingerprint: u64,
 }
@@ -51,6 +53,7 @@ impl Mapping {
             key: stream.key.iter().map(|name| Lookup::new(name)).collect(),
             on_truncate: stream.on_truncate,
             on_message: stream.on_message,
+            format: stream.format,
             columns: compiler.columns,
             plans: compiler.plans,
         })
@@ -60,6 +63,12 @@ impl Mapping {
     #[must_use]
     pub fn stream(&self) -> &str {
         &self.stream
+    }
+
+    /// What the topic's messages are.
+    #[must_use]
+    pub fn format(&self) -> Format {
+        self.format
     }
 
     /// A digest of everything that decides which rows a message becomes: the same as long as the mapping is.
@@ -111,6 +120,16 @@ impl Compiler<'_> {
         let column_type = column.column_type.clone();
         let plan = match &declaration.source {
             ColumnSource::Value(value) => literal(value, &column_type).map(Plan::Constant),
+            ColumnSource::Field(source)
+                if self.stream.format == Format::Envelope && source.field == event::TIME =>
+            {
+                event::time(&column_type)
+            }
+            ColumnSource::Field(source)
+                if self.stream.format == Format::Envelope && !event::fits(&source.field, &column_type) =>
+            {
+                Err(format!("an event's `{}` does not fit {column_type}", source.field))
+            }
             ColumnSource::Field(source) => {
                 let default = source.default.as_ref().map(|value| literal(value, &column_type)).transpose();
                 default.map(|default| {

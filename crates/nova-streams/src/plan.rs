@@ -25,6 +25,8 @@ pub const LINEAGE_COLUMNS: [&str; 9] = [
 pub(crate) enum Plan {
     Field(FieldPlan),
     Constant(Cell<'static>),
+    /// The envelope's own time, as ticks of 10⁻ᵖ s.
+    Time(u8),
     Sign,
     EventId,
     SourceKey,

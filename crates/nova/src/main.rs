@@ -11,6 +11,7 @@ mod doctor;
 mod exit;
 mod migrate;
 mod offsets;
+mod outbox;
 mod run;
 mod schema;
 mod settings;
@@ -19,7 +20,7 @@ mod telemetry;
 
 use std::process::ExitCode;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, OutboxCommand};
 use crate::exit::{Exit, Failure, Outcome};
 
 fn main() -> ExitCode {
@@ -57,6 +58,7 @@ async fn dispatch(cli: &Cli) -> Outcome {
         Command::Connector(command) => connector::run(command, &config, &streams).await,
         Command::Doctor(args) => doctor::run(args, &config, &streams).await,
         Command::Dlq(command) => dlq::run(command, &config, &streams).await,
+        Command::Outbox(OutboxCommand::Maintain(args)) => outbox::run(args, &config, &streams).await,
         Command::Offsets(command) => offsets::run(command, &config, &streams).await,
     }
 }

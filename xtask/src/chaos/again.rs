@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::checks::Check;
 use super::drain::{committed, within};
 use super::evidence::{Evidence, event_rows};
-use super::fleet::ended;
+use super::fleet::{ended, streams};
 use super::site::Site;
 use crate::traffic::Table;
 
@@ -28,12 +28,12 @@ pub(super) async fn check(site: &Site, evidence: &Evidence) -> Result<Check> {
     let installation = &site.installation;
     for table in Table::ALL {
         installation
-            .nova(&["offsets", "set", "--stream", table.name(), "--to", "earliest", "--execute"])
+            .nova(&["offsets", "set", "--stream", table.stream(), "--to", "earliest", "--execute"])
             .await?;
     }
     ensure!(!committed(site, &evidence.messages).await?, "the offsets were set, and have not moved");
     let (begun, mut findings) = (Instant::now(), Vec::new());
-    let worker = installation.spawn_worker("again", &["cdc"])?;
+    let worker = installation.spawn_worker("again", &streams())?;
     if !within(READ_WITHIN, async || committed(site, &evidence.messages).await).await {
         findings.push(format!("not read to the end within {} s", READ_WITHIN.as_secs()));
     }

@@ -66,8 +66,8 @@ fn statement(corruption: Corruption, table: Table, event: &EventRow) -> String {
     let target = format!("{DATABASE}.{}", query(table).table);
     let EventRow { partition, offset, ordinal, .. } = event;
     let place = format!(
-        "topic = 'cdc.{}' AND kafka_partition = {partition} AND kafka_offset = {offset} AND ordinal = {ordinal}",
-        table.name()
+        "topic = '{}' AND kafka_partition = {partition} AND kafka_offset = {offset} AND ordinal = {ordinal}",
+        table.topic()
     );
     match corruption {
         Corruption::Doubled => {

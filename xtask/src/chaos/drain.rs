@@ -79,7 +79,7 @@ pub(super) async fn arrived(site: &Site) -> Result<bool> {
     let clickhouse = site.clickhouse.read().await;
     for table in Table::ALL {
         let (name, target) = (table.name(), query(table).table);
-        let sql = format!("SELECT count() FROM {DATABASE}.{target} WHERE topic = 'cdc.{name}'");
+        let sql = format!("SELECT count() FROM {DATABASE}.{target} WHERE topic = '{}'", table.topic());
         if clickhouse_number(&clickhouse, &sql).await? < expected.get(name).copied().unwrap_or_default() {
             return Ok(false);
         }
@@ -91,7 +91,7 @@ pub(super) async fn arrived(site: &Site) -> Result<bool> {
 pub(super) async fn committed(site: &Site, messages: &Messages) -> Result<bool> {
     let mut last: BTreeMap<(String, i64), u64> = BTreeMap::new();
     for ((table, partition), end) in messages.ends() {
-        last.insert((format!("cdc.{}", table.name()), i64::from(partition)), end);
+        last.insert((table.topic().to_owned(), i64::from(partition)), end);
     }
     for at in site.committed().await? {
         let past = u64::try_from(at.offset).unwrap_or_default();

@@ -81,11 +81,13 @@ impl Evidence {
 pub(super) async fn event_rows(clickhouse: &ClickHouseServer) -> Result<EventRows> {
     let mut all = EventRows::new();
     for table in Table::ALL {
-        let (query, name) = (query(table), table.name());
+        let query = query(table);
         let sql = format!(
-            "SELECT kafka_partition, kafka_offset, ordinal, sign, {} FROM {DATABASE}.{} WHERE topic = 'cdc.{name}' \
+            "SELECT kafka_partition, kafka_offset, ordinal, sign, {} FROM {DATABASE}.{} WHERE topic = '{}' \
              ORDER BY kafka_partition, kafka_offset, ordinal",
-            query.clickhouse, query.table
+            query.clickhouse,
+            query.table,
+            table.topic()
         );
         let rows =
             clickhouse_rows(clickhouse, &sql).await?.into_iter().map(event_row).collect::<Result<_>>()?;

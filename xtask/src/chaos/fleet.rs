@@ -13,6 +13,7 @@ use super::clock::Skew;
 use super::timeline::Timeline;
 use crate::installation::{Installation, RunningWorker};
 use crate::stack::ServerProcess;
+use crate::traffic::Table;
 
 const POLL: Duration = Duration::from_millis(20);
 
@@ -21,6 +22,11 @@ pub(super) struct Fleet {
     members: Vec<Mutex<RunningWorker>>,
     /// The clock of the last member, when it goes wrong.
     skew: Option<Skew>,
+}
+
+/// The arguments of `nova run`: each member runs the streams of all workers.
+pub(super) fn streams() -> Vec<&'static str> {
+    Table::ALL.iter().flat_map(|table| ["--stream", table.stream()]).collect()
 }
 
 type Envs = Vec<(String, String)>;
@@ -38,7 +44,7 @@ impl Fleet {
         let mut started = Vec::new();
         for member in 0..members {
             // The first start of the groups; those who come later find committed offsets.
-            let args = ["cdc", "--from-beginning"];
+            let args: Vec<&str> = streams().into_iter().chain(["--from-beginning"]).collect();
             let clock = if member + 1 == members { skew.as_ref() } else { None };
             let envs = clock.map(Skew::envs).unwrap_or_default();
             let worker = installation.spawn_worker_with(&log_name(member), &args, envs)?;
@@ -60,7 +66,7 @@ impl Fleet {
     ) -> Result<RunningWorker> {
         let skew = self.skew.as_ref().filter(|_| member + 1 == self.members.len());
         envs.extend(skew.map(Skew::envs).unwrap_or_default());
-        installation.spawn_worker_with(&log_name(member), &["cdc"], envs)
+        installation.spawn_worker_with(&log_name(member), &streams(), envs)
     }
 
     /// A member for a number drawn at random, and its index.

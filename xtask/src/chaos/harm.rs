@@ -9,7 +9,7 @@ use anyhow::{Result, ensure};
 use nix::sys::signal::Signal;
 use tokio::time::sleep;
 
-use super::fleet::ended;
+use super::fleet::{ended, streams};
 use super::site::Site;
 use crate::stack::ServerProcess;
 
@@ -46,7 +46,7 @@ pub(super) async fn replace_member(
 }
 
 pub(super) async fn join_and_leave(site: &Site, lasts: Duration) -> Result<String> {
-    let guest = site.installation.spawn_worker("guest", &["cdc"])?;
+    let guest = site.installation.spawn_worker("guest", &streams())?;
     sleep(lasts).await;
     guest.process.kill(Signal::SIGTERM)?;
     if !ended(&guest.process, DRAINED_WITHIN).await {

@@ -97,7 +97,7 @@ impl Messages {
 /// # Errors
 /// When the topics cannot be read, or hold what nobody here writes.
 pub(super) async fn read_streams(kafka: &KafkaServer) -> Result<Messages> {
-    read(kafka, &Table::ALL.map(|table| format!("cdc\\.{}", table.name())).join("|")).await
+    read(kafka, &Table::ALL.map(|table| table.topic().replace('.', "\\.")).join("|")).await
 }
 
 /// The dead letters.
@@ -150,10 +150,22 @@ fn parse(line: &str) -> Result<Message> {
         let place = (ledger::table(table)?, partition, offset);
         return Ok(Message::Poison(Found { place, number: number.parse()? }));
     }
+    if let Some(seq) = headers.get("seq") {
+        return event(&headers, partition, offset, seq);
+    }
     let Value { op, source } = serde_json::from_str(value)?;
     let table = ledger::table(&source.table)?;
     let key = key_of(table, key)?;
     let source = (source.transaction, source.lsn);
+    Ok(Message::Change(Record { table, partition, offset, op, key, source }))
+}
+
+/// An event of the outbox, as the router's headers tell of it. Whether a snapshot has read it they do not say.
+fn event(headers: &BTreeMap<String, String>, partition: u32, offset: u64, seq: &str) -> Result<Message> {
+    let (table, op) = (Table::Outbox, "c".to_owned());
+    let key = headers.get("id").context("an event without `id`")?.clone();
+    let transaction = headers.get("source_tx").context("an event without `source_tx`")?;
+    let source = (Some(transaction.parse()?), Some(seq.parse()?));
     Ok(Message::Change(Record { table, partition, offset, op, key, source }))
 }
 
@@ -180,6 +192,18 @@ mod tests {
         assert_eq!((record.table, record.partition, record.offset), (Table::Likes, 3, 12));
         assert_eq!((record.op.as_str(), record.key.as_str(), record.source), ("u", "k", (Some(7), Some(9))));
         assert!(parse("Partition:3\tOffset:12").is_err());
+    }
+
+    #[test]
+    fn reads_an_event_by_its_headers() {
+        let headers = format!("id:e{SEPARATOR}seq:9{SEPARATOR}source_tx:7");
+        let Message::Change(record) =
+            parse(&format!("Partition:3\tOffset:12\t{headers}\t\"p\"\t{{}}")).unwrap()
+        else {
+            panic!("no change")
+        };
+        assert_eq!((record.table, record.op.as_str(), record.key.as_str()), (Table::Outbox, "c", "e"));
+        assert_eq!(record.source, (Some(7), Some(9)));
     }
 
     #[test]

@@ -50,9 +50,9 @@ pub(super) async fn spread(broker: &str, seed: u64, lasts: Duration) -> Vec<Pois
 }
 
 async fn write(broker: &str, poison: &Poison) -> Option<u64> {
-    let (topic, number) = (format!("cdc.{}", poison.table.name()), poison.number.to_string());
+    let (topic, number) = (poison.table.topic(), poison.number.to_string());
     let record = NewRecord {
-        topic: &topic,
+        topic,
         partition: i32::try_from(poison.partition).ok()?,
         key: poison.key.as_deref().map(str::as_bytes),
         value: poison.value.as_bytes(),
@@ -63,8 +63,32 @@ async fn write(broker: &str, poison: &Poison) -> Option<u64> {
 
 fn draw(rng: &mut StdRng, number: usize) -> Poison {
     let table = Table::ALL[rng.random_range(0..Table::ALL.len())];
+    let (kind, value) =
+        if table == Table::Outbox { broken_event(rng, number) } else { broken_change(rng, table, number) };
+    let key = rng.random_bool(0.5).then(|| format!("{{\"id\":\"{number}\"}}"));
+    let partition = rng.random_range(0..PARTITIONS.cast_unsigned());
+    Poison { number, table, partition, offset: None, kind, key, value }
+}
+
+fn broken_event(rng: &mut StdRng, number: usize) -> (&'static str, String) {
+    let id = uuid::Uuid::from_u128(number as u128).to_string();
+    let mut event = json!({
+        "version": 2, "event_id": id, "timestamp": 1_763_726_400_000_i64, "event_type": "view", "post_id": id,
+        "user_id": id, "dwell_time_ms": number
+    });
+    match rng.random_range(0..5) {
+        0 => return ("malformed", format!("no JSON at all, number {number}")),
+        1 => event["version"] = json!(4),
+        2 => event["timestamp"] = json!("yesterday"),
+        3 => event["event_type"] = json!("like"),
+        _ => event["dwell_time_ms"] = json!(-1),
+    }
+    ("malformed", event.to_string())
+}
+
+fn broken_change(rng: &mut StdRng, table: Table, number: usize) -> (&'static str, String) {
     let mut change = insert(table, number);
-    let (kind, value) = match rng.random_range(0..7) {
+    match rng.random_range(0..7) {
         0 => ("malformed", format!("no JSON at all, number {number}")),
         1 => ("malformed", "{\"op\":\"c\",\"after\":{".to_owned()),
         2 => ("malformed", json!({"hello": number}).to_string()),
@@ -86,10 +110,7 @@ fn draw(rng: &mut StdRng, number: usize) -> Poison {
             }
             ("unmappable", change.to_string())
         }
-    };
-    let key = rng.random_bool(0.5).then(|| format!("{{\"id\":\"{number}\"}}"));
-    let partition = rng.random_range(0..PARTITIONS.cast_unsigned());
-    Poison { number, table, partition, offset: None, kind, key, value }
+    }
 }
 
 /// An insert as Debezium writes it, and sound but for what is done to it.
@@ -99,7 +120,9 @@ fn insert(table: Table, number: usize) -> Value {
     let after = match table {
         Table::Posts => json!({"id": id, "author_id": id, "visibility": "public", "created_at": time}),
         Table::Follows => json!({"follower_id": id, "followee_id": id, "created_at": time}),
-        Table::Comments | Table::Likes => json!({"id": id, "post_id": id, "user_id": id, "created_at": time}),
+        Table::Comments | Table::Likes | Table::Outbox => {
+            json!({"id": id, "post_id": id, "user_id": id, "created_at": time})
+        }
     };
     let source = json!({
         "version": "3.7.0.Final", "connector": "postgresql", "name": "cdc", "ts_ms": 1, "ts_us": 1_000,

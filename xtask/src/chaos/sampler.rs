@@ -64,7 +64,7 @@ async fn sample(site: &Site) -> Result<Vec<Sample>> {
 fn question(committed: &[Committed]) -> String {
     let mut parts = Vec::new();
     for table in Table::ALL {
-        let topic = format!("cdc.{}", table.name());
+        let topic = table.topic();
         let mut before = String::from("0");
         for at in committed.iter().filter(|at| at.topic == topic) {
             let _ =

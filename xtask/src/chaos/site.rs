@@ -113,7 +113,7 @@ impl Site {
     pub(super) async fn committed(&self) -> Result<Vec<Committed>> {
         let mut all = Vec::new();
         for table in Table::ALL {
-            all.extend(offsets::committed(&self.broker, &format!("nova-{}", table.name())).await?);
+            all.extend(offsets::committed(&self.broker, &format!("nova-{}", table.stream())).await?);
         }
         Ok(all)
     }

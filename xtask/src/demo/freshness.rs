@@ -72,7 +72,9 @@ impl Freshness {
             Table::Follows => {
                 ("user_follow_events", "concat(toString(follower_id), ':', toString(followee_id))")
             }
-            Table::Comments | Table::Likes => ("post_engagement_events", "toString(source_key)"),
+            Table::Comments | Table::Likes | Table::Outbox => {
+                ("post_engagement_events", "toString(source_key)")
+            }
         };
         let list = pending.iter().map(|key| format!("'{key}'")).collect::<Vec<_>>().join(",");
         let sql = format!(

@@ -50,15 +50,17 @@ pub async fn run(args: DemoArgs) -> Result<()> {
     let installation = Installation::prepare(&stack, lifetime).await?;
     installation.install().await?;
     let worker = installation.run_worker("cdc", &["cdc", "--from-beginning"]).await?;
+    let events = installation.run_worker("events", &["events", "--from-beginning"]).await?;
     say(&format!("the application writes for {} s at {} transactions/s", args.seconds, args.rate));
 
     let report = perform(&args, &stack, &installation).await?;
     println!("{report}");
     if args.keep {
-        println!("{}", addresses(&stack, &installation, &worker.admin)?);
-        leave_running(stack, vec![worker.process])?;
+        println!("{}", addresses(&stack, &installation, [&worker.admin, &events.admin])?);
+        leave_running(stack, vec![worker.process, events.process])?;
     } else {
         worker.process.stop(Duration::from_secs(30));
+        events.process.stop(Duration::from_secs(30));
         stack.stop().await?;
     }
     match report.different() {
@@ -149,12 +151,13 @@ async fn event_rows(clickhouse: &ClickHouseServer) -> Result<i64> {
     clickhouse_number(clickhouse, &sql).await
 }
 
-fn addresses(stack: &Stack, installation: &Installation, admin: &str) -> Result<String> {
+fn addresses(stack: &Stack, installation: &Installation, [cdc, events]: [&str; 2]) -> Result<String> {
     let clickhouse = stack.clickhouse()?;
     Ok(format!(
         "everything is left running; `cargo xtask down` ends it\n\
          PostgreSQL  {}\nKafka       {}\nConnect     {}\nClickHouse  {} (user {}, password {})\n\
-         Nova        {admin}/health/ready  {admin}/metrics\nconfiguration  {}",
+         Nova cdc    {cdc}/health/ready  {cdc}/metrics\n\
+         Nova events {events}/health/ready  {events}/metrics\nconfiguration  {}",
         stack.postgres()?.admin_url(),
         stack.kafka()?.bootstrap(),
         stack.connect()?.url(),

@@ -37,7 +37,7 @@ impl fmt::Display for DemoReport {
         writeln!(f, "{}\n", self.traffic)?;
         writeln!(
             f,
-            "{:<10}{:>10}{:>12}{:>12}{:>12}{:>12}{:>12}{:>10}",
+            "{:<18}{:>10}{:>12}{:>12}{:>12}{:>12}{:>12}{:>10}",
             "table", "changes", "PostgreSQL", "ClickHouse", "difference", "p50", "p99", "rows/s"
         )?;
         for table in &self.tables {
@@ -45,7 +45,7 @@ impl fmt::Display for DemoReport {
             let changes = self.changes(table.table);
             writeln!(
                 f,
-                "{:<10}{changes:>10}{:>12}{:>12}{:>12}{:>12}{:>12}{:>10.0}",
+                "{:<18}{changes:>10}{:>12}{:>12}{:>12}{:>12}{:>12}{:>10.0}",
                 table.table.name(),
                 table.postgres_rows,
                 table.clickhouse_rows,

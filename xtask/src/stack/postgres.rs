@@ -101,6 +101,12 @@ impl PostgresServer {
         self.url(DATABASE)
     }
 
+    /// The superuser, who owns the source tables, and its password.
+    #[must_use]
+    pub fn owner(&self) -> (&'static str, &str) {
+        (USER, &self.password)
+    }
+
     /// URL of the database `database` for the superuser.
     #[must_use]
     pub fn url(&self, database: &str) -> String {

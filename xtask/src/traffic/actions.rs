@@ -1,10 +1,12 @@
 //! What each [`Activity`] does within its transaction. Invariant: an action draws from the random generator the
 //! same way whatever other writers did, and reports each row it changed, or a conflict where it changed none.
 
+use nova_envelope::EngagementType;
 use rand::RngExt as _;
 use sqlx::Result;
 use uuid::Uuid;
 
+use super::events::{self, Engagement};
 use super::mix::Activity;
 use super::report::{CommittedChange, Op, Table};
 use super::statements::{self as sql, LikeIntent};
@@ -16,6 +18,7 @@ use super::writer::Writer;
 const VISIBILITIES: [&str; 3] = ["public", "followers", "private"];
 const LIKES_PER_STATEMENT: usize = 3;
 const LIKES_PER_COPY: usize = 5;
+const VIEWS_PER_TRANSACTION: usize = 10;
 
 impl<F: Fn(CommittedChange) + Send + Sync> Writer<'_, F> {
     /// Carries an activity out; `false`, with nothing done, if there is no row to do it to.
@@ -35,9 +38,12 @@ impl<F: Fn(CommittedChange) + Send + Sync> Writer<'_, F> {
             Activity::EditComment => self.edit_comment(work).await,
             Activity::DeleteComment => self.delete_comment(work).await,
             Activity::Savepoints => self.savepoints(work).await,
-            Activity::Session | Activity::RolledBack => {
-                Ok(self.like(work, 1).await? && self.comment(work).await? && self.follow(work).await?)
-            }
+            Activity::View => self.engage(work, EngagementType::View, VIEWS_PER_TRANSACTION).await,
+            Activity::Share => self.engage(work, EngagementType::Share, 1).await,
+            Activity::Session | Activity::RolledBack => Ok(self.like(work, 1).await?
+                && self.comment(work).await?
+                && self.follow(work).await?
+                && self.engage(work, EngagementType::View, 1).await?),
         }
     }
 
@@ -160,6 +166,19 @@ impl<F: Fn(CommittedChange) + Send + Sync> Writer<'_, F> {
         let before = work.savepoint().await?;
         self.comment(work).await?;
         work.rollback_to_savepoint(before).await?;
+        Ok(true)
+    }
+
+    /// Writes events into the outbox, in a version drawn for each.
+    async fn engage(&mut self, work: &mut Work, what: EngagementType, count: usize) -> Result<bool> {
+        let mut wanted = Vec::with_capacity(count);
+        for _ in 0..count {
+            let Some(post) = self.shared.posts.popular(&mut self.rng) else { return Ok(false) };
+            let user = self.user();
+            wanted.push(Engagement::draw(&mut self.rng, what, post.id, user));
+        }
+        let ids = events::write(work.transaction(), &wanted).await?;
+        work.changed(Table::Outbox, Op::Insert, ids);
         Ok(true)
     }
 

@@ -32,7 +32,11 @@ pub enum Activity {
     EditComment,
     /// Deletes a comment.
     DeleteComment,
-    /// Several statements in one transaction: a like, a comment and a follow.
+    /// Looks at many posts: events of all versions in one transaction, by the outbox.
+    View,
+    /// Passes a post on: an event, too.
+    Share,
+    /// Several statements in one transaction: a like, a comment, a follow and a view.
     Session,
     /// A like, a comment under a savepoint that is released, and one under a savepoint that is rolled back.
     Savepoints,
@@ -42,15 +46,17 @@ pub enum Activity {
 
 /// Each activity's share of all decisions, in per cent. About 12 % of the row changes that follow from it are deletes.
 pub const MIX: [(Activity, u32); Activity::COUNT] = [
-    (Activity::Like, 25),
-    (Activity::Comment, 17),
-    (Activity::Follow, 12),
+    (Activity::Like, 22),
+    (Activity::Comment, 15),
+    (Activity::Follow, 11),
     (Activity::Post, 11),
     (Activity::LikeSeveral, 6),
     (Activity::Unlike, 6),
-    (Activity::EditComment, 5),
+    (Activity::EditComment, 4),
     (Activity::EditPost, 4),
+    (Activity::View, 5),
     (Activity::Session, 4),
+    (Activity::Share, 2),
     (Activity::Unfollow, 2),
     (Activity::DeleteComment, 2),
     (Activity::Savepoints, 2),
@@ -73,7 +79,7 @@ const fn total_weight() -> u32 {
 
 impl Activity {
     /// How many kinds there are.
-    pub const COUNT: usize = 16;
+    pub const COUNT: usize = 18;
 
     /// Draws a kind with the weights of [`MIX`].
     pub(super) fn draw(rng: &mut StdRng) -> Self {

@@ -1,11 +1,12 @@
-//! A seeded generator that acts as a social application on a real PostgreSQL: people post, follow, like, comment,
-//! edit and delete, in every shape of transaction that change capture has to get right.
+//! A seeded generator that acts as a social application on a real PostgreSQL: people post, follow, like, comment, view,
+//! share, edit and delete, in every shape of transaction that change capture has to get right.
 //!
 //! Invariants: it writes to PostgreSQL and nowhere else; each reported change is committed; races between its own
 //! writers are counted as conflicts and never end the run. Writer `i` takes its decisions from the seed plus `i`;
 //! with one writer and an empty database the same seed gives the same decisions and outcomes.
 
 mod actions;
+mod events;
 mod mix;
 mod report;
 mod statements;

@@ -29,11 +29,13 @@ pub enum Table {
     Comments,
     /// `likes`
     Likes,
+    /// `engagement_outbox`: views and shares
+    Outbox,
 }
 
 impl Table {
     /// All tables, in the order of reports.
-    pub const ALL: [Self; 4] = [Self::Posts, Self::Follows, Self::Comments, Self::Likes];
+    pub const ALL: [Self; 5] = [Self::Posts, Self::Follows, Self::Comments, Self::Likes, Self::Outbox];
 
     /// The table's name in PostgreSQL, without schema.
     pub const fn name(self) -> &'static str {
@@ -42,6 +44,26 @@ impl Table {
             Self::Follows => "follows",
             Self::Comments => "comments",
             Self::Likes => "likes",
+            Self::Outbox => "engagement_outbox",
+        }
+    }
+
+    /// The stream that carries it.
+    pub const fn stream(self) -> &'static str {
+        match self {
+            Self::Outbox => "engagement",
+            _ => self.name(),
+        }
+    }
+
+    /// The stream's topic.
+    pub const fn topic(self) -> &'static str {
+        match self {
+            Self::Posts => "cdc.posts",
+            Self::Follows => "cdc.follows",
+            Self::Comments => "cdc.comments",
+            Self::Likes => "cdc.likes",
+            Self::Outbox => "events.engagement",
         }
     }
 }
@@ -51,7 +73,7 @@ impl Table {
 pub struct CommittedChange {
     /// The table's name, without schema.
     pub table: &'static str,
-    /// The row's identity as text: the uuid of a post, comment or like (the new one when an update changed it),
+    /// The row's identity as text: the uuid of a post, comment, like or event (the new one when an update changed it),
     /// `follower:followee` of a follow.
     pub key: String,
     /// What happened to the row.
@@ -68,7 +90,7 @@ pub struct TrafficCounters {
     transactions: AtomicU64,
     rolled_back: AtomicU64,
     conflicts: AtomicU64,
-    rows: [[AtomicU64; 3]; 4],
+    rows: [[AtomicU64; 3]; Table::ALL.len()],
     activities: [AtomicU64; Activity::COUNT],
 }
 
@@ -130,7 +152,7 @@ pub struct TrafficReport {
     pub rolled_back: u64,
     /// Intended changes that had no effect because another came first: a post was gone, a like was there.
     pub conflicts: u64,
-    rows: [[u64; 3]; 4],
+    rows: [[u64; 3]; Table::ALL.len()],
     activities: [u64; Activity::COUNT],
     /// From the first tick to the last commit.
     pub elapsed: Duration,
@@ -160,11 +182,11 @@ impl fmt::Display for TrafficReport {
             self.rolled_back,
             self.conflicts
         )?;
-        writeln!(f, "{:<10}{:>10}{:>10}{:>10}", "table", "inserts", "updates", "deletes")?;
+        writeln!(f, "{:<18}{:>10}{:>10}{:>10}", "table", "inserts", "updates", "deletes")?;
         for table in Table::ALL {
             let [inserts, updates, deletes] =
                 [Op::Insert, Op::Update, Op::Delete].map(|op| self.rows(table, op));
-            writeln!(f, "{:<10}{inserts:>10}{updates:>10}{deletes:>10}", table.name())?;
+            writeln!(f, "{:<18}{inserts:>10}{updates:>10}{deletes:>10}", table.name())?;
         }
         f.write_str("decisions:")?;
         for (activity, _) in MIX {

@@ -48,6 +48,10 @@ impl Work {
         &mut self.tx
     }
 
+    pub(super) fn transaction(&mut self) -> &mut Transaction<'static, Postgres> {
+        &mut self.tx
+    }
+
     pub(super) fn changed(&mut self, table: Table, op: Op, ids: impl IntoIterator<Item = Uuid>) {
         self.changes.extend(ids.into_iter().map(|id| Change { table, key: RowKey::Id(id), op }));
     }

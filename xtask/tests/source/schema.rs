@@ -85,7 +85,7 @@ async fn partitions_are_utc_months_and_days() {
     assert_eq!(days.len(), 35);
     assert_eq!(days[2], "engagement_outbox_2031_01_01");
 
-    let outbox = "INSERT INTO engagement_outbox VALUES (gen_random_uuid(), 'post', gen_random_uuid(), 'view', '{}', \
+    let outbox = "INSERT INTO engagement_outbox VALUES (gen_random_uuid(), 'engagement', gen_random_uuid(), 'view', '{}', \
                   '2031-01-31 23:59:59.999999+00') RETURNING tableoid::regclass::text";
     assert_eq!(texts(&pool, outbox).await, ["engagement_outbox_2031_01_31"]);
     let user = "INSERT INTO users VALUES ('00000000-0000-0000-0000-000000000001', 'a')";

@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::versions::{EngagementV1, EngagementV2, Version};
-use super::{EngagementEvent, EngagementType, read};
+use super::{EngagementEvent, EngagementTexts, EngagementType, read};
 use crate::error::{VERSION, shortened};
 use crate::{EnvelopeError, EnvelopeErrorKind, EventEnvelope};
 
@@ -31,12 +31,19 @@ const TRACEPARENT: &str = "a W3C traceparent of version 00";
 /// twice, and an integer written as `7.0` or `7e0`.
 pub fn decode_engagement(document: &[u8]) -> Result<EventEnvelope<EngagementEvent<'_>>, EnvelopeError> {
     let fields = Fields::of(document)?;
-    match fields.version()? {
-        1 => fields.version_1().map(|event| event.upcast().upcast()),
-        2 => fields.version_2().map(EngagementV2::upcast),
-        3 => fields.version_3(),
-        other => Err(EnvelopeErrorKind::unknown_version(other).at("version")),
-    }
+    fields.event(fields.version()?)
+}
+
+/// Reads as [`decode_engagement`] does, and answers the payload as the JSON texts of its fields: for whoever maps
+/// fields by name.
+///
+/// # Errors
+/// As for [`decode_engagement`].
+pub fn decode_engagement_texts(document: &[u8]) -> Result<EventEnvelope<EngagementTexts<'_>>, EnvelopeError> {
+    let fields = Fields::of(document)?;
+    let version = fields.version()?;
+    let EventEnvelope { event_id, timestamp, .. } = fields.event(version)?;
+    Ok(EventEnvelope::new(event_id, timestamp, fields.texts(version)))
 }
 
 /// The fields of all versions, as they stand in the document.
@@ -86,6 +93,32 @@ impl<'a> Fields<'a> {
     fn version(&self) -> Result<u64, EnvelopeError> {
         let raw = self.version.map_or("nothing", RawValue::get);
         serde_json::from_str(raw).map_err(|_| EnvelopeErrorKind::invalid(VERSION, raw).at("version"))
+    }
+
+    fn event(&self, version: u64) -> Result<EventEnvelope<EngagementEvent<'a>>, EnvelopeError> {
+        match version {
+            1 => self.version_1().map(|event| event.upcast().upcast()),
+            2 => self.version_2().map(EngagementV2::upcast),
+            3 => self.version_3(),
+            other => Err(EnvelopeErrorKind::unknown_version(other).at("version")),
+        }
+    }
+
+    /// The texts of an event that [`Fields::event`] has taken. What its version does not have is what the steps to the
+    /// newest write, also where a field of that name stands in the document.
+    fn texts(&self, version: u64) -> EngagementTexts<'a> {
+        let since = |first: u64, raw: Option<&'a RawValue>, absent: &'static str| {
+            raw.filter(|_| version >= first).map_or(absent, RawValue::get)
+        };
+        EngagementTexts([
+            ("id", since(1, self.event_id, "null")),
+            ("event_type", since(1, self.event_type, "null")),
+            ("post_id", since(1, self.post_id, "null")),
+            ("user_id", since(1, self.user_id, "null")),
+            ("dwell_time_ms", since(2, self.dwell_time_ms, "0")),
+            ("producer", since(3, self.producer, "\"unknown\"")),
+            ("traceparent", since(3, self.traceparent, "null")),
+        ])
     }
 
     fn version_1(&self) -> Result<EngagementV1, EnvelopeError> {

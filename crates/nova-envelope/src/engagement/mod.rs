@@ -19,7 +19,7 @@ use crate::{TraceParent, Uuid};
 #[cfg(feature = "outbox")]
 pub(crate) use builder::check;
 pub use builder::{EngagementBuilder, InvalidEvent, MAX_CLOCK_AHEAD};
-pub use decode::decode_engagement;
+pub use decode::{decode_engagement, decode_engagement_texts};
 pub use versions::{EngagementV1, EngagementV2, Version};
 
 /// The longest dwell time, in milliseconds: a day. More is a stopwatch that nobody stopped.
@@ -69,6 +69,23 @@ pub struct EngagementEvent<'a> {
     /// The span in which it came about, when it was traced.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<TraceParent>,
+}
+
+/// A view or a share in the newest version, as names and JSON texts of its fields, those of [`EngagementTexts::NAMES`] in
+/// their order. `id` is the event's id, as the outbox calls it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EngagementTexts<'a>(pub(crate) [(&'static str, &'a str); 7]);
+
+impl<'a> EngagementTexts<'a> {
+    /// The fields.
+    pub const NAMES: [&'static str; 7] =
+        ["id", "event_type", "post_id", "user_id", "dwell_time_ms", "producer", "traceparent"];
+
+    /// Name and JSON text of each field.
+    #[must_use]
+    pub fn fields(&self) -> [(&'static str, &'a str); 7] {
+        self.0
+    }
 }
 
 impl EngagementEvent<'_> {

@@ -310,7 +310,8 @@ impl Connect for FakeConnect {
 }
 
 pub(crate) fn mapping() -> Mapping {
-    let text = r#"
+    mapping_of(
+        r#"
         [streams.likes]
         worker = "cdc"
         topic = "cdc.likes"
@@ -321,7 +322,12 @@ pub(crate) fn mapping() -> Mapping {
         time = "created_at"
         [streams.likes.columns]
         user_id = { field = "user_id" }
-    "#;
+    "#,
+    )
+}
+
+/// The mapping of `[streams.likes]` onto a table with one column of its own.
+pub(crate) fn mapping_of(text: &str) -> Mapping {
     let streams = StreamSet::parse("streams.toml", text).unwrap();
     let lineage = [
         ("sign", "Int8"),

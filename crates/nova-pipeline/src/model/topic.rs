@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use nova_streams::Format;
 use uuid::Uuid;
 
 use super::story::{Change, Emitted, Twist, tell};
@@ -75,7 +76,7 @@ impl Topic {
 
     fn add(&mut self, partition: i32, offset: i64, at: Duration, emitted: &Emitted) {
         let (fate, message) = written(partition, offset, emitted);
-        let event = event_id(&message);
+        let event = event_id(Format::Debezium, &message);
         self.entries.insert((partition, offset), Entry { fate, event, at, message });
     }
 

@@ -91,6 +91,20 @@ impl Position {
         standing
     }
 
+    /// How an event of an outbox at `offset` stands, by its number; takes note of it.
+    ///
+    /// Whatever was emitted before in this partition has left a number at or past its own, so no repeat is ever new.
+    /// An event without a number, and one whose transaction was overtaken by a later INSERT's, is doubtful.
+    pub(crate) fn stand_by_number(&mut self, number: Option<u64>) -> Standing {
+        match number {
+            Some(number) if number > self.lsn.max(self.floor) => {
+                self.lsn = number;
+                Standing::New
+            }
+            _ => Standing::Doubtful,
+        }
+    }
+
     fn compare(&self, commit: Option<u64>, lsn: Option<u64>, tx: Option<u64>) -> Standing {
         let (Some(commit), Some(lsn), Some(tx)) = (commit, lsn, tx) else { return Standing::Doubtful };
         let same_transaction = self.tx == Some(tx);

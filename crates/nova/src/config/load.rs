@@ -226,6 +226,11 @@ fn describe(error: &figment::Error) -> String {
 fn read_password_files(config: &mut Config) -> Result<(), ConfigError> {
     let places = [
         ("postgres.password_file", &config.postgres.password_file, &mut config.postgres.password),
+        (
+            "postgres.owner_password_file",
+            &config.postgres.owner_password_file,
+            &mut config.postgres.owner_password,
+        ),
         ("clickhouse.password_file", &config.clickhouse.password_file, &mut config.clickhouse.password),
         (
             "connect.replication_password_file",

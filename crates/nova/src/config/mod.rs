@@ -57,6 +57,13 @@ pub struct PostgresConfig {
     pub password: Secret,
     /// A file that holds the password instead.
     pub password_file: Option<PathBuf>,
+    /// The role that owns the source tables: only `nova outbox` logs in as it.
+    pub owner: String,
+    /// Its password.
+    #[serde(skip_serializing_if = "Secret::is_empty")]
+    pub owner_password: Secret,
+    /// A file that holds the password instead.
+    pub owner_password_file: Option<PathBuf>,
 }
 
 /// Kafka.
@@ -245,6 +252,9 @@ impl Default for PostgresConfig {
             user: "nova_reader".to_owned(),
             password: Secret::default(),
             password_file: None,
+            owner: "postgres".to_owned(),
+            owner_password: Secret::default(),
+            owner_password_file: None,
         }
     }
 }

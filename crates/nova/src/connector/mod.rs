@@ -6,6 +6,7 @@
 mod answer;
 mod apply;
 mod cause;
+mod outbox;
 mod progress;
 mod render;
 mod resnapshot;

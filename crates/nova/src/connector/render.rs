@@ -43,7 +43,8 @@ impl Rendered {
             ("poll.interval.ms", connect.poll_interval.as_millis().to_string()),
         ];
         let fixed = FIXED.iter().map(|(key, value)| (*key, (*value).to_owned()));
-        settings.extend(fixed.chain(derived).map(|(key, value)| (key.to_owned(), value)));
+        let outbox = routing.outbox_settings();
+        settings.extend(fixed.chain(derived).chain(outbox).map(|(key, value)| (key.to_owned(), value)));
         Ok(Self(settings))
     }
 
@@ -97,6 +98,22 @@ mod tests {
             serde_json::from_str(include_str!("../../tests/fixtures/connector.json")).unwrap();
         assert_eq!(serde_json::to_value(rendered.shown()).unwrap(), expected);
         assert_eq!(rendered.settings()["database.password"], "hunter2");
+    }
+
+    #[test]
+    fn an_outbox_adds_its_router_and_nothing_else() {
+        let streams = nova_streams::StreamSet::load("../../config/streams.toml".as_ref()).unwrap();
+        let rendered = Rendered::of(&config(), &Routing::of(&streams).unwrap()).unwrap();
+        let without = Rendered::of(&config(), &routing()).unwrap();
+        let added: BTreeMap<&str, &str> = rendered
+            .settings()
+            .iter()
+            .filter(|(key, _)| *key == "transforms" || !without.settings().contains_key(*key))
+            .map(|(key, value)| (key.as_str(), value.as_str()))
+            .collect();
+        let expected: serde_json::Value =
+            serde_json::from_str(include_str!("../../tests/fixtures/outbox.json")).unwrap();
+        assert_eq!(serde_json::to_value(added).unwrap(), expected);
     }
 
     #[test]

@@ -2,13 +2,14 @@
 //!
 //! Debezium writes the changes of `public.likes` to `<topic.prefix>.public.likes`
 //! (<https://debezium.io/documentation/reference/stable/connectors/postgresql.html#postgresql-topic-names>); the
-//! router leaves the schema out. Invariant: every declared topic is the topic its table's changes arrive in, and no
-//! two tables share one.
+//! router leaves the schema out. The rows of an outbox become events, whose topic is told by the rows themselves; see
+//! [`Outbox`]. Invariant: every declared topic is the topic its table's changes arrive in, and no two tables share one.
 
 use std::collections::BTreeMap;
 
-use nova_streams::{Stream, StreamSet};
+use nova_streams::{Format, Stream, StreamSet};
 
+use super::outbox::Outbox;
 use crate::exit::{Exit, Failure};
 
 /// The table by which incremental snapshots are asked for (Debezium's source signal channel).
@@ -20,6 +21,7 @@ pub struct Routing {
     prefix: String,
     /// Topic by captured table.
     topics: BTreeMap<String, String>,
+    outbox: Option<Outbox>,
 }
 
 impl Routing {
@@ -30,8 +32,8 @@ impl Routing {
     pub fn of(streams: &StreamSet) -> Result<Self, Failure> {
         let prefix = most_common_prefix(streams)?;
         let mut topics: BTreeMap<String, String> = BTreeMap::new();
-        let mut findings = Vec::new();
-        for stream in streams.iter() {
+        let (outbox, mut findings) = Outbox::of(streams);
+        for stream in changes(streams) {
             let Stream { name, topic, source, .. } = stream;
             let produced = format!("{prefix}.{}", topic_part(table_of(source)));
             if *topic != produced {
@@ -52,7 +54,7 @@ impl Routing {
                 topics.insert(source.clone(), topic.clone());
             }
         }
-        if findings.is_empty() { Ok(Self { prefix, topics }) } else { Err(refused(&findings)) }
+        if findings.is_empty() { Ok(Self { prefix, topics, outbox }) } else { Err(refused(&findings)) }
     }
 
     /// Debezium's `topic.prefix`.
@@ -60,14 +62,19 @@ impl Routing {
         &self.prefix
     }
 
-    /// The captured tables, `schema.table`, in order.
+    /// The captured tables, `schema.table`.
     pub fn tables(&self) -> impl Iterator<Item = &str> {
-        self.topics.keys().map(String::as_str)
+        self.topics.keys().map(String::as_str).chain(self.outbox.as_ref().map(Outbox::table))
     }
 
     /// The declared topics.
     pub fn topics(&self) -> impl Iterator<Item = &str> {
-        self.topics.values().map(String::as_str)
+        self.topics.values().map(String::as_str).chain(self.outbox.iter().flat_map(Outbox::topics))
+    }
+
+    /// The connector's settings for the events of the outbox, if any stream reads them.
+    pub fn outbox_settings(&self) -> Vec<(&'static str, String)> {
+        self.outbox.as_ref().map_or_else(Vec::new, |outbox| outbox.settings(&self.prefix))
     }
 
     /// The topics that Debezium needs for itself. It waits for ever, without an error, for one that is missing.
@@ -95,9 +102,17 @@ impl Routing {
     }
 }
 
+/// The streams of tables' changes.
+fn changes(streams: &StreamSet) -> impl Iterator<Item = &Stream> {
+    streams.iter().filter(|stream| stream.format == Format::Debezium)
+}
+
 fn most_common_prefix(streams: &StreamSet) -> Result<String, Failure> {
     let mut votes: BTreeMap<&str, usize> = BTreeMap::new();
-    for stream in streams.iter() {
+    if changes(streams).next().is_none() {
+        return Ok("cdc".to_owned());
+    }
+    for stream in changes(streams) {
         let table = format!(".{}", topic_part(table_of(&stream.source)));
         if let Some(prefix) = stream.topic.strip_suffix(&table).filter(|prefix| !prefix.is_empty()) {
             *votes.entry(prefix).or_default() += 1;
@@ -105,8 +120,7 @@ fn most_common_prefix(streams: &StreamSet) -> Result<String, Failure> {
     }
     let winner = votes.into_iter().max_by_key(|(_, count)| *count).map(|(prefix, _)| prefix.to_owned());
     winner.ok_or_else(|| {
-        let list: Vec<String> = streams
-            .iter()
+        let list: Vec<String> = changes(streams)
             .map(|Stream { name, topic, source, .. }| {
                 let table = topic_part(table_of(source));
                 format!("streams.{name}: topic `{topic}`: the changes of {source} arrive in `<prefix>.{table}`, for example `cdc.{table}`")
@@ -129,22 +143,22 @@ fn own_topics(prefix: &str) -> [String; 3] {
     ]
 }
 
-fn table_of(source: &str) -> &str {
+pub(super) fn table_of(source: &str) -> &str {
     source.split_once('.').map_or(source, |(_, table)| table)
 }
 
-fn schema_of(source: &str) -> &str {
+pub(super) fn schema_of(source: &str) -> &str {
     source.split_once('.').map_or("public", |(schema, _)| schema)
 }
 
 /// Debezium puts `_` for every character that a topic's name cannot have.
-fn topic_part(name: &str) -> String {
+pub(super) fn topic_part(name: &str) -> String {
     let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     name.chars().map(|c| if legal(c) { c } else { '_' }).collect()
 }
 
 /// The text as a Java regular expression that matches nothing else.
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     let mut pattern = String::with_capacity(text.len());
     for character in text.chars() {
         if character.is_ascii() && !character.is_ascii_alphanumeric() && character != '_' {
@@ -193,6 +207,21 @@ pub(super) mod tests {
         assert_eq!(routing.regex(), r"app\.v1\.(?:public|sales\-eu)\.(.+)");
         assert_eq!(routing.replacement(), "app.v1.$1");
         assert_eq!(routing.topics().collect::<Vec<_>>(), ["app.v1.likes", "app.v1.Order_Items"]);
+    }
+
+    #[test]
+    fn an_outbox_is_captured_and_its_topics_are_the_events() {
+        let mut text = std::fs::read_to_string("../../config/streams.toml").unwrap();
+        let routing = Routing::of(&StreamSet::parse("streams.toml", &text).unwrap()).unwrap();
+        assert_eq!(routing.prefix(), "cdc");
+        assert!(routing.include_list().ends_with(r"public\.posts,public\.engagement_outbox"));
+        assert_eq!(routing.topics().last(), Some("events.engagement"));
+        let settings: BTreeMap<_, _> = routing.outbox_settings().into_iter().collect();
+        assert_eq!(settings["predicates.outbox.pattern"], r"cdc\.public\.engagement_outbox");
+        assert_eq!(settings["transforms.outbox.route.topic.replacement"], "events.${routedByValue}");
+        text = text.replace("\"events.engagement\"", "\"engagement\"");
+        let failure = Routing::of(&StreamSet::parse("streams.toml", &text).unwrap()).unwrap_err();
+        assert!(failure.message.contains("streams.engagement: topic `engagement`"), "{}", failure.message);
     }
 
     #[test]

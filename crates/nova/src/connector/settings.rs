@@ -19,6 +19,8 @@ pub(super) const FIXED: &[(&str, &str)] = &[
     ("key.converter.schemas.enable", "false"),
     ("value.converter", "org.apache.kafka.connect.json.JsonConverter"),
     ("value.converter.schemas.enable", "false"),
+    // A number in a header is read as its decimal text, whatever the worker's own converter is.
+    ("header.converter", "org.apache.kafka.connect.storage.SimpleHeaderConverter"),
     ("transforms", "topic"),
     ("transforms.topic.type", "org.apache.kafka.connect.transforms.RegexRouter"),
     // Messages and source offsets in one Kafka transaction (KIP-618); refuse to run without.

@@ -11,6 +11,7 @@ mod standing;
 use nova_streams::StreamSet;
 
 pub use plan::Target;
+pub use table::table;
 
 use crate::cli::OffsetsCommand;
 use crate::config::Config;

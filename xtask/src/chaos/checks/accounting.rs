@@ -38,15 +38,14 @@ pub(in crate::chaos) fn check(evidence: &Evidence) -> Check {
 }
 
 fn of_table(evidence: &Evidence, table: Table, counts: &mut Counts, findings: &mut Vec<String>) {
-    let name = table.name();
+    let topic = table.topic();
     let records: Vec<&Record> =
         evidence.messages.changes.iter().filter(|record| record.table == table).collect();
     let places: BTreeSet<_> = records.iter().map(|record| (record.partition, record.offset)).collect();
     let rows = evidence.rows_of(table);
     let with_rows: BTreeSet<_> = rows.iter().map(|event| (event.partition, event.offset)).collect();
     let invented = with_rows.iter().filter(|place| !places.contains(*place));
-    findings
-        .extend(invented.map(|place| format!("cdc.{name}{place:?} has rows, and there is no such message")));
+    findings.extend(invented.map(|place| format!("{topic}{place:?} has rows, and there is no such message")));
 
     let states = States::of(table, rows);
     // What tells the same change, in whatever message.
@@ -57,10 +56,8 @@ fn of_table(evidence: &Evidence, table: Table, counts: &mut Counts, findings: &m
             let change = (&record.key, &record.op, record.source, record.partition);
             told.entry(change).or_default().push(record);
         } else if !has_rows && !states.has_one_before(record) {
-            findings.push(format!(
-                "cdc.{name}{:?} (op r) has no rows, and its state was not there",
-                place(record)
-            ));
+            findings
+                .push(format!("{topic}{:?} (op r) has no rows, and its state was not there", place(record)));
         } else if !has_rows {
             counts.read_again += 1;
         }
@@ -71,11 +68,11 @@ fn of_table(evidence: &Evidence, table: Table, counts: &mut Counts, findings: &m
         match (same.first(), rows_at) {
             (Some(first), 0) if first.op == "u" => updates += 1,
             (Some(first), 0) => {
-                findings.push(format!("cdc.{name}{:?} (op {}) has no rows", place(first), first.op));
+                findings.push(format!("{topic}{:?} (op {}) has no rows", place(first), first.op));
             }
             (Some(first), 2..) => {
                 findings.push(format!(
-                    "cdc.{name}{:?} and {} repeats of it have rows",
+                    "{topic}{:?} and {} repeats of it have rows",
                     place(first),
                     rows_at - 1
                 ));
@@ -86,8 +83,7 @@ fn of_table(evidence: &Evidence, table: Table, counts: &mut Counts, findings: &m
     }
     let skips = evidence.changes.iter().filter(|change| change.table == table && change.is_skip()).count();
     if updates != skips {
-        findings
-            .push(format!("cdc.{name}: {updates} updates have no rows, {skips} touched no mapped column"));
+        findings.push(format!("{topic}: {updates} updates have no rows, {skips} touched no mapped column"));
     }
     counts.messages += records.len();
     counts.with_rows += with_rows.len();
@@ -126,7 +122,7 @@ impl<'a> States<'a> {
 fn not_committed(evidence: &Evidence) -> Vec<String> {
     let mut findings = Vec::new();
     for ((table, partition), last) in evidence.messages.ends() {
-        let topic = format!("cdc.{}", table.name());
+        let topic = table.topic();
         let of_partition = |at: &&crate::chaos::offsets::Committed| {
             at.topic == topic && u32::try_from(at.partition) == Ok(partition)
         };

@@ -10,7 +10,7 @@ pub(in crate::chaos) fn check(evidence: &Evidence) -> Check {
     let mut rows: BTreeMap<(String, i64), BTreeSet<(u64, u8)>> = BTreeMap::new();
     for (table, events) in &evidence.rows {
         for event in events {
-            let key = (format!("cdc.{}", table.name()), i64::from(event.partition));
+            let key = (table.topic().to_owned(), i64::from(event.partition));
             rows.entry(key).or_default().insert((event.offset, event.ordinal));
         }
     }

@@ -56,8 +56,8 @@ fn number(letter: &Letter) -> Option<usize> {
 fn wrong(letter: &Letter, poison: &Poison, found: &Found) -> Vec<String> {
     let (table, partition, offset) = found.place;
     let mut expected = vec![
-        ("nova.stream", table.name().to_owned()),
-        ("nova.topic", format!("cdc.{}", table.name())),
+        ("nova.stream", table.stream().to_owned()),
+        ("nova.topic", table.topic().to_owned()),
         ("nova.partition", partition.to_string()),
         ("nova.offset", offset.to_string()),
         ("nova.error.kind", poison.kind.to_owned()),

@@ -1,10 +1,16 @@
 //! A declared table: whole old rows, the declared columns, a key that is one, and readable for a snapshot.
 
-use nova_streams::Stream;
+use std::time::Duration;
+
+use nova_streams::{Format, Stream};
 use sqlx::PgConnection;
 
 use super::GROUP;
 use crate::doctor::check::Check;
+use crate::outbox::missing_days;
+
+/// A scheduler that fails at a weekend is noticed in time.
+const DAYS_AHEAD: Duration = Duration::from_secs(2 * 24 * 3600);
 
 pub(super) async fn checks(
     connection: &mut PgConnection,
@@ -60,10 +66,17 @@ pub(super) async fn checks(
     )
     .bind(oid)
     .bind(replication_user)
-    .fetch_optional(connection)
+    .fetch_optional(&mut *connection)
     .await?;
-    let mut checks =
-        vec![identity(stream, &partial), fields(stream, &columns), key(stream, &unique, &partitioned_by)];
+    let mut checks = vec![fields(stream, &columns), key(stream, &unique, &partitioned_by)];
+    // Only the inserts of an outbox count, and those need no old row.
+    if stream.format == Format::Debezium {
+        checks.insert(0, identity(stream, &partial));
+    }
+    if stream.format == Format::Envelope {
+        let missing = missing_days(connection, &stream.source, DAYS_AHEAD).await?;
+        checks.push(days(stream, &missing));
+    }
     if readable == Some(false) {
         let cure = format!("GRANT SELECT ON {} TO {replication_user}.", stream.source);
         checks.push(GROUP.fail(
@@ -89,6 +102,18 @@ fn identity(stream: &Stream, partial: &[String]) -> Check {
         format!("not FULL on {}{more}: deletes would lack their old row", list.join(", ")),
         format!("ALTER TABLE {first} REPLICA IDENTITY FULL; on each of them."),
     )
+}
+
+/// A day without a partition refuses every event.
+fn days(stream: &Stream, missing: &[String]) -> Check {
+    let name = format!("{}: coming days", stream.source);
+    let cure = "Run `nova outbox maintain --execute`, daily.";
+    match missing.first() {
+        None => GROUP.ok(name, "made"),
+        Some(first) => {
+            GROUP.warn(name, format!("no partition from {first} on: events will be refused"), cure)
+        }
+    }
 }
 
 fn fields(stream: &Stream, columns: &[String]) -> Check {
@@ -167,5 +192,8 @@ mod tests {
         let partition = identity(&stream, &names(&["posts_2031_01"]));
         assert!(partition.level == Level::Fail && partition.cure.contains("ALTER TABLE posts_2031_01"));
         assert_eq!(identity(&stream, &[]).level, Level::Ok);
+        let day = days(&stream, &names(&["2031-01-02", "2031-01-03"]));
+        assert!(day.level == Level::Warn && day.finding.contains("2031-01-02"), "{day:?}");
+        assert_eq!(days(&stream, &[]).level, Level::Ok);
     }
 }

@@ -1,0 +1,106 @@
+//! `nova outbox maintain`: coming days of the outbox are made, old ones are dropped once they were read.
+//!
+//! Invariants: without `--execute` nothing changes; a day is dropped only after the slot's reader has confirmed
+//! everything that was ever written into it ([`prune`] says why); each step can be done twice, so a run that was cut
+//! off is finished by another.
+
+mod days;
+mod prune;
+mod report;
+mod slot;
+
+use nova_streams::{Format, Stream, StreamSet};
+use sqlx::{Connection, PgConnection};
+use tokio::time::timeout;
+
+use crate::cli::{OutboxMaintainArgs, Output};
+use crate::config::Config;
+use crate::doctor::postgres_options;
+use crate::exit::{Exit, Failure, Outcome};
+pub use days::missing as missing_days;
+use days::{Day, Days};
+use report::Report;
+use slot::Slot;
+
+const CONNECT_WITHIN: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// Runs `nova outbox maintain`.
+pub async fn run(args: &OutboxMaintainArgs, config: &Config, streams: &StreamSet) -> Outcome {
+    let table = outbox(streams)?;
+    let mut connection = connect(config).await?;
+    alone(&mut connection).await?;
+    let missing = days::missing(&mut connection, table, args.ahead).await?;
+    let days = Days::of(&mut connection, table, args.keep).await?;
+    let slot = Slot::look(&mut connection, &config.connect.slot).await?;
+    let mut report = Report::new(table, missing, &days, slot.as_ref());
+    if !args.execute {
+        show(args.output, &report);
+        return Ok(());
+    }
+    days::make(&mut connection, args.ahead).await?;
+    report.made();
+    // Applications need the coming days whatever becomes of the old ones.
+    let pruned = prune::run(&mut connection, &days, args.wait, &config.connect.slot, &mut report).await;
+    show(args.output, &report);
+    pruned
+}
+
+fn show(output: Output, report: &Report) {
+    match output {
+        Output::Table => print!("{}", report.table()),
+        Output::Json => println!("{}", report.json()),
+    }
+}
+
+/// The outbox that the streams read.
+fn outbox(streams: &StreamSet) -> Result<&str, Failure> {
+    let of_events = |stream: &&Stream| stream.format == Format::Envelope;
+    let stream = streams.iter().find(of_events).ok_or_else(|| {
+        Failure::new(Exit::Usage, "no stream reads an outbox")
+            .with_cure("Declare one with `format = \"envelope\"` (docs/streams.md).")
+    })?;
+    Ok(&stream.source)
+}
+
+async fn connect(config: &Config) -> Result<PgConnection, Failure> {
+    let postgres = &config.postgres;
+    let options = postgres_options(postgres, &postgres.owner, &postgres.owner_password)
+        .options([("timezone", "UTC"), ("lock_timeout", "10s")]);
+    let connecting = timeout(CONNECT_WITHIN, PgConnection::connect_with(&options)).await;
+    connecting.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map_err(|error| {
+        let place = format!("{}:{}/{}", postgres.host, postgres.port, postgres.database);
+        Failure::new(Exit::Unavailable, format!("PostgreSQL at {place}, as {}: {error}", postgres.owner))
+            .with_cure("Start it, or correct [postgres]: owner and owner_password are the tables' owner.")
+    })
+}
+
+/// Two runs side by side would detach the same days.
+async fn alone(connection: &mut PgConnection) -> Outcome {
+    let lock = "SELECT pg_try_advisory_lock(hashtext('nova outbox maintain'))";
+    match sqlx::query_scalar::<_, bool>(lock).fetch_one(connection).await {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Failure::new(Exit::Failure, "another `nova outbox maintain` is at work")
+            .with_cure("Wait for it to end.")),
+        Err(error) => Err(refused(&error)),
+    }
+}
+
+/// What PostgreSQL refused, with the cure for the usual reasons
+/// (<https://www.postgresql.org/docs/current/errcodes-appendix.html>).
+fn refused(error: &sqlx::Error) -> Failure {
+    let cure = match error.as_database_error().and_then(|error| error.code()).as_deref() {
+        Some("42501") => "Set postgres.owner to the role that owns the outbox.",
+        Some("42P01" | "42883") => "Apply schemas/postgres/migrations.",
+        Some("55P03") => {
+            "A long transaction holds the outbox (pg_stat_activity.xact_start); run this again when it has ended."
+        }
+        _ => "See PostgreSQL's log.",
+    };
+    Failure::new(Exit::Failure, format!("PostgreSQL: {error}")).with_cure(cure)
+}
+
+impl From<sqlx::Error> for Failure {
+    fn from(error: sqlx::Error) -> Self {
+        refused(&error)
+    }
+}
