@@ -38,6 +38,14 @@ impl<M: Message + Send> SourceMessage for KafkaMessage<M> {
             .map(|headers| (0..headers.count()).map(|at| header(headers, at)).collect())
             .unwrap_or_default()
     }
+
+    fn header(&self, name: &str) -> Option<&[u8]> {
+        let headers = self.0.headers()?;
+        let last =
+            || (0..headers.count()).rev().find_map(|at| headers.try_get(at).filter(|at| at.key == name));
+        // As below: what cannot be read is not there.
+        catch_unwind(AssertUnwindSafe(last)).ok()??.value
+    }
 }
 
 fn header(headers: &impl Headers, at: usize) -> (String, Option<Vec<u8>>) {

@@ -20,6 +20,7 @@ mod sink;
 mod source;
 mod stream_worker;
 mod takeover;
+pub mod trace;
 mod transform;
 
 #[cfg(test)]

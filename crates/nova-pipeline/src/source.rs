@@ -23,6 +23,11 @@ pub trait SourceMessage: Send {
     fn timestamp_ms(&self) -> Option<i64>;
     /// Its headers, copied; asked for only when the message becomes a dead letter.
     fn headers(&self) -> Vec<(String, Option<Vec<u8>>)>;
+    /// The value of the last header of that name, borrowed; `None` when there is no such header or it has no value.
+    fn header(&self, name: &str) -> Option<&[u8]> {
+        let _ = name;
+        None
+    }
 }
 
 /// What a source has to say next.
