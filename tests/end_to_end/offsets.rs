@@ -116,7 +116,7 @@ impl Own {
 }
 
 /// So many inserts of follows as Debezium wrote them.
-async fn follows(world: &mut World, count: usize) -> Result<Vec<Record>> {
+pub(crate) async fn follows(world: &mut World, count: usize) -> Result<Vec<Record>> {
     world.traffic(3, 200.0).await?;
     let brokers = world.brokers()?;
     until(&format!("{count} follows in Kafka"), s(30), async || {

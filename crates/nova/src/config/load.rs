@@ -122,6 +122,9 @@ impl Origins {
                 format!("environment NOVA_{}", key.replace('.', "_").to_uppercase())
             }
             _ if metadata.name == Layer::FLAGS => "flag --set".to_owned(),
+            _ if OTEL_VARIABLES.iter().any(|(variable, _)| metadata.name == *variable) => {
+                format!("environment {}", metadata.name)
+            }
             _ => "default".to_owned(),
         }
     }
@@ -322,7 +325,7 @@ mod tests {
         let variables = [("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:4318"), ("OTEL_SERVICE_NAME", "n")];
         let loaded = load("[telemetry]\nservice_name = \"file\"\n", &variables, &[]).unwrap();
         assert_eq!(loaded.config.telemetry.otlp_endpoint, "http://c:4318");
-        assert_eq!(loaded.origins.of("telemetry.otlp_endpoint"), "OTEL_EXPORTER_OTLP_ENDPOINT");
+        assert_eq!(loaded.origins.of("telemetry.otlp_endpoint"), "environment OTEL_EXPORTER_OTLP_ENDPOINT");
         assert_eq!(loaded.config.telemetry.service_name, "file");
         let loaded = load("", &[("NOVA_TELEMETRY_OTLP_HEADERS", "authorization=007")], &[]).unwrap();
         assert_eq!(loaded.config.telemetry.otlp_headers.expose(), "authorization=007");
