@@ -56,3 +56,28 @@ fn header(headers: &impl Headers, at: usize) -> (String, Option<Vec<u8>>) {
         _ => (format!("nova.unreadable-header.{at}"), None),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::message::{Header, OwnedHeaders, OwnedMessage};
+
+    use super::*;
+
+    fn message(headers: Option<OwnedHeaders>) -> KafkaMessage<OwnedMessage> {
+        let timestamp = rdkafka::Timestamp::NotAvailable;
+        KafkaMessage(OwnedMessage::new(None, None, "t".to_owned(), timestamp, 0, 0, headers))
+    }
+
+    #[test]
+    fn the_last_header_of_a_name_counts() {
+        let header = |key, value| Header { key, value };
+        let headers = OwnedHeaders::new()
+            .insert(header("a", Some("1")))
+            .insert(header("b", None))
+            .insert(header("a", Some("2")));
+        let message = message(Some(headers));
+        assert_eq!(message.header("a"), Some(&b"2"[..]));
+        assert_eq!((message.header("b"), message.header("c")), (None, None));
+        assert_eq!(super::tests::message(None).header("a"), None);
+    }
+}

@@ -93,3 +93,6 @@ impl<B: Block> Batch<B> {
         process
     }
 }
+
+#[cfg(test)]
+mod tests;
