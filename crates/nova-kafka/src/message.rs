@@ -32,29 +32,31 @@ impl<M: Message + Send> SourceMessage for KafkaMessage<M> {
         self.0.timestamp().to_millis()
     }
 
+    fn header(&self, name: &str) -> Option<&[u8]> {
+        let headers = self.0.headers()?;
+        (0..headers.count()).find_map(|at| read(headers, at).filter(|(key, _)| *key == name)?.1)
+    }
+
     fn headers(&self) -> Vec<(String, Option<Vec<u8>>)> {
         self.0
             .headers()
             .map(|headers| (0..headers.count()).map(|at| header(headers, at)).collect())
             .unwrap_or_default()
     }
-
-    fn header(&self, name: &str) -> Option<&[u8]> {
-        let headers = self.0.headers()?;
-        let last =
-            || (0..headers.count()).rev().find_map(|at| headers.try_get(at).filter(|at| at.key == name));
-        // As below: what cannot be read is not there.
-        catch_unwind(AssertUnwindSafe(last)).ok()??.value
-    }
 }
 
 fn header(headers: &impl Headers, at: usize) -> (String, Option<Vec<u8>>) {
+    match read(headers, at) {
+        Some((key, value)) => (key.to_owned(), value.map(<[u8]>::to_vec)),
+        None => (format!("nova.unreadable-header.{at}"), None),
+    }
+}
+
+/// Name and value; `None` where the name cannot be read.
+fn read(headers: &impl Headers, at: usize) -> Option<(&str, Option<&[u8]>)> {
     // rdkafka panics on a header name that is not UTF-8, and anybody who may write to the topic can write one.
     let found = catch_unwind(AssertUnwindSafe(|| headers.try_get(at)));
-    match found {
-        Ok(Some(header)) => (header.key.to_owned(), header.value.map(<[u8]>::to_vec)),
-        _ => (format!("nova.unreadable-header.{at}"), None),
-    }
+    found.ok().flatten().map(|header| (header.key, header.value))
 }
 
 #[cfg(test)]
@@ -69,14 +71,14 @@ mod tests {
     }
 
     #[test]
-    fn the_last_header_of_a_name_counts() {
+    fn the_first_header_of_a_name_counts() {
         let header = |key, value| Header { key, value };
         let headers = OwnedHeaders::new()
             .insert(header("a", Some("1")))
             .insert(header("b", None))
             .insert(header("a", Some("2")));
         let message = message(Some(headers));
-        assert_eq!(message.header("a"), Some(&b"2"[..]));
+        assert_eq!(message.header("a"), Some(&b"1"[..]));
         assert_eq!((message.header("b"), message.header("c")), (None, None));
         assert_eq!(super::tests::message(None).header("a"), None);
     }

@@ -21,13 +21,12 @@ pub trait SourceMessage: Send {
     fn value(&self) -> Option<&[u8]>;
     /// When it was appended or created, in milliseconds since 1970, where the broker says so.
     fn timestamp_ms(&self) -> Option<i64>;
-    /// Its headers, copied; asked for only when the message becomes a dead letter.
-    fn headers(&self) -> Vec<(String, Option<Vec<u8>>)>;
-    /// The value of the last header of that name, borrowed; `None` when there is no such header or it has no value.
-    fn header(&self, name: &str) -> Option<&[u8]> {
-        let _ = name;
+    /// The value of its first header of that name; `None` where there is none, or it has no value.
+    fn header(&self, _name: &str) -> Option<&[u8]> {
         None
     }
+    /// Its headers, copied; asked for only when the message becomes a dead letter.
+    fn headers(&self) -> Vec<(String, Option<Vec<u8>>)>;
 }
 
 /// What a source has to say next.

@@ -1,9 +1,9 @@
 //! Where a message says which trace it comes from, and how that is read.
 //!
 //! In this order: the header `traceparent` with `tracestate` (W3C Trace Context,
-//! <https://www.w3.org/TR/trace-context/>), the header `tracingspancontext`, the field `tracingspancontext` of the
-//! state after the change. The latter two hold the text form of `java.util.Properties`, as Debezium's
-//! `ActivateTracingSpan` reads it
+//! <https://www.w3.org/TR/trace-context/>), the header `tracingspancontext`, the fields `tracingspancontext` and
+//! `traceparent` of the state after the change; an event's envelope has the last. What is called `tracingspancontext`
+//! holds the text form of `java.util.Properties`, as Debezium's `ActivateTracingSpan` reads it
 //! (<https://debezium.io/documentation/reference/stable/integrations/tracing.html>).
 //!
 //! Invariant: a message is never refused for what it says here. A context that is not well formed is none.
@@ -38,23 +38,23 @@ pub(crate) fn of_headers(message: &dyn SourceMessage) -> Option<SpanContext> {
 
 /// The context in the row after the change. A deleted row has that of an earlier change, and so none of its own.
 pub(crate) fn of_change(change: &Change<'_>) -> Option<SpanContext> {
-    let field = change.after.as_ref()?.get(PROPERTIES, usize::MAX)?;
-    of_properties(&field.text().ok()?)
-}
-
-/// The context that an envelope carries.
-pub(crate) fn of_parent(parent: &TraceParent, state: TraceState) -> SpanContext {
-    let trace = TraceId::from_bytes(parent.trace_id.get().to_be_bytes());
-    let span = SpanId::from_bytes(parent.parent_id.get().to_be_bytes());
-    SpanContext::new(trace, span, TraceFlags::new(parent.flags), true, state)
+    let after = change.after.as_ref()?;
+    let text = |name| after.get(name, usize::MAX).and_then(|field| field.text().ok());
+    match text(PROPERTIES) {
+        Some(properties) => of_properties(&properties),
+        None => of_texts(&text(TRACEPARENT)?, None),
+    }
 }
 
 fn of_texts(parent: &str, state: Option<&str>) -> Option<SpanContext> {
-    let parent = parent.trim().parse().ok()?;
+    let parent: TraceParent = parent.trim().parse().ok()?;
     let printable = |text: &str| text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
     let state = state.filter(|text| text.len() <= TRACESTATE_CHARS && printable(text));
     let state: Option<TraceState> = state.and_then(|text| text.parse().ok());
-    Some(of_parent(&parent, state.unwrap_or_default()))
+    let trace = TraceId::from_bytes(parent.trace_id.get().to_be_bytes());
+    let span = SpanId::from_bytes(parent.parent_id.get().to_be_bytes());
+    let flags = TraceFlags::new(parent.flags);
+    Some(SpanContext::new(trace, span, flags, true, state.unwrap_or_default()))
 }
 
 fn of_properties(text: &str) -> Option<SpanContext> {

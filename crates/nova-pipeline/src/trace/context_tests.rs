@@ -108,6 +108,8 @@ fn a_changed_row_says_by_whom_and_a_deleted_one_does_not() {
     };
     let properties = format!(r#""traceparent={PARENT}\n""#);
     assert_eq!(context("c", "null", &row(&properties)), Some(PARENT.to_owned()));
+    let parent = format!(r#"{{"id":1,"traceparent":"{PARENT}"}}"#);
+    assert_eq!(context("u", &parent, &parent), Some(PARENT.to_owned()));
     assert_eq!(context("u", &row(&properties), &row("null")), None);
     assert_eq!(context("d", &row(&properties), "null"), None);
     assert_eq!(context("c", "null", &row("7")), None);
