@@ -49,7 +49,7 @@ pub(crate) struct Run<S: Source, K: Sink, L> {
     breaker: Breaker,
     batch: Batch<K::Block>,
     in_flight: Option<InFlight>,
-    /// The span of the batch that was sent last.
+    /// The span of the batch that was sent last, until its commit is on its way.
     sent: SpanContext,
     /// When the durable batch is committed on its own, unless the next intent takes it along before.
     close_at: Option<Instant>,
@@ -228,8 +228,9 @@ impl<S: Source, K: Sink, L: DeadLetters> Run<S, K, L> {
         let delivery = Arc::clone(&self.delivery);
         fail_points::reach(Boundary::BeforeCommit);
         let stands = self.ledger.replace(&commits);
+        let sent = std::mem::replace(&mut self.sent, SpanContext::NONE);
         let commit = delivery.commit(&*self.source, &stands, &commits);
-        traced(trace::commit(&delivery, &self.sent), commit).await?;
+        traced(trace::commit(&delivery, &sent), commit).await?;
         fail_points::reach(Boundary::AfterCommit);
         Ok(())
     }
