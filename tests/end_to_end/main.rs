@@ -9,6 +9,7 @@
 mod admin;
 mod bad_input;
 mod checks;
+mod collector;
 mod commands;
 mod connector;
 mod disk_full;
@@ -26,6 +27,7 @@ mod poison;
 mod recovery;
 mod stage;
 mod topics;
+mod tracing;
 mod truncate;
 mod wait;
 mod world;
@@ -58,6 +60,7 @@ fn trials(stage: &Arc<Stage>) -> Vec<Trial> {
         stage.trial("truncate", truncate::truncate),
         stage.trial("offsets_expired", offsets::offsets_expired),
         stage.trial("offsets_topic_made_again", offsets::offsets_topic_made_again),
+        stage.trial("tracing", tracing::tracing),
         stage.trial("sigterm_under_load", faults::sigterm_under_load),
         stage.trial("rebalance", faults::rebalance),
         stage.trial("clickhouse_down", outages::clickhouse_down),

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_util::future::join_all;
 use nova_pipeline::fail_points::{self, Boundary};
-use nova_pipeline::{DeadLetter, DeadLetters, ErrorKind, PipelineError};
+use nova_pipeline::{DeadLetter, DeadLetters, ErrorKind, PipelineError, trace};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 
@@ -78,7 +78,11 @@ impl DeadLetters for KafkaDeadLetters {
     async fn write(&self, letters: &[DeadLetter]) -> Result<(), PipelineError> {
         fail_points::reach(Boundary::BeforeLetters);
         let written = join_all(letters.iter().map(|letter| self.write_one(letter)));
-        fail_points::amid(Boundary::AmidLetters, written).await.into_iter().collect::<Result<(), _>>()?;
+        let all = async {
+            let written = fail_points::amid(Boundary::AmidLetters, written).await;
+            written.into_iter().collect::<Result<(), _>>()
+        };
+        trace::traced(trace::send(&self.topic, letters.len()), all).await?;
         fail_points::reach(Boundary::AfterLetters);
         Ok(())
     }

@@ -8,6 +8,7 @@ use nova_streams::SkipReason;
 use tokio::time::Instant;
 
 use crate::breaker::Tally;
+use crate::trace::BatchTrace;
 use crate::{Block, DeadLetter, PipelineOptions, Position, Ranges};
 
 /// What has been read since the last batch was sent.
@@ -29,6 +30,8 @@ pub(crate) struct Batch<B> {
     pub(crate) messages: u64,
     /// Source commit time of the oldest change, in microseconds since 1970; what freshness is measured from.
     pub(crate) oldest_commit_us: Option<i64>,
+    /// What its span will tell.
+    pub(crate) trace: BatchTrace,
     opened: Option<Instant>,
     letter_bytes: usize,
 }
@@ -45,6 +48,7 @@ impl<B: Block> Batch<B> {
             skipped: BTreeMap::new(),
             messages: 0,
             oldest_commit_us: None,
+            trace: BatchTrace::new(),
             opened: None,
             letter_bytes: 0,
         }

@@ -54,6 +54,10 @@ impl SourceMessage for DeadLetter {
         None
     }
 
+    fn header(&self, name: &str) -> Option<&[u8]> {
+        self.headers.iter().find(|(found, _)| found == name)?.1.as_deref()
+    }
+
     fn headers(&self) -> Vec<(String, Option<Vec<u8>>)> {
         self.headers.clone()
     }

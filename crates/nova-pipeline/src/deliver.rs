@@ -19,6 +19,7 @@ use tracing::{debug, error, info, warn};
 use crate::batch::Batch;
 use crate::ledger::is_closed;
 use crate::metrics::{Sent, StreamMetrics};
+use crate::trace::{self, traced};
 use crate::{
     Block, DeadLetters, ErrorKind, OffsetCommit, PipelineError, Policy, Ranges, Resolved, Sink, Source,
     StartAt,
@@ -30,6 +31,7 @@ const ROUNDS: u32 = 4;
 /// What writing a batch needs, shared by all batches of a run.
 pub(crate) struct Delivery<K, L> {
     pub(crate) stream: String,
+    pub(crate) group: String,
     pub(crate) topic: String,
     pub(crate) sink: K,
     pub(crate) dead_letters: Option<L>,
@@ -52,8 +54,9 @@ impl<K: Sink, L: DeadLetters> Delivery<K, L> {
         if batch.block.rows() == 0 || !(all || batch.block.has_doubts()) {
             return Ok(Some(batch));
         }
-        let resolved =
-            self.retried("doubts", || self.sink.resolve(&self.topic, ranges, &batch.block, all)).await;
+        let question = || trace::question(self.sink.table());
+        let resolve = || traced(question(), self.sink.resolve(&self.topic, ranges, &batch.block, all));
+        let resolved = self.retried("doubts", resolve).await;
         let Resolved { block, repeated, known } =
             resolved.map_err(|error| error.in_batch(&self.topic, ranges))?;
         let committed = self.retried("committed offsets", || source.committed()).await?;
@@ -128,14 +131,14 @@ impl<K: Sink, L: DeadLetters> Delivery<K, L> {
     /// Inserts a batch that nobody has tried to insert before.
     async fn insert(&self, batch: &Batch<K::Block>) -> Result<Sent, PipelineError> {
         let token = self.token(&batch.ranges);
-        match self.sink.insert(&batch.block, &token).await {
+        match self.insert_block(&batch.block, &token).await {
             Ok(()) => Ok(Sent::all(&batch.block)),
             Err(error) if error.kind.policy() == Policy::Retry => {
                 self.metrics.error(error.kind);
                 warn!(stream = self.stream, kind = %error.kind, "insert: {error}; asking the table what it has");
                 #[cfg(feature = "mutants")]
                 if crate::mutants::Mutant::LineageNotAsked.is_chosen() {
-                    let again = self.retried("insert", || self.sink.insert(&batch.block, &token)).await;
+                    let again = self.retried("insert", || self.insert_block(&batch.block, &token)).await;
                     return again.map(|()| Sent::all(&batch.block));
                 }
                 self.complete_batch(&batch.block, &batch.ranges).await?;
@@ -143,6 +146,11 @@ impl<K: Sink, L: DeadLetters> Delivery<K, L> {
             }
             Err(error) => Err(error.in_batch(&self.topic, &batch.ranges)),
         }
+    }
+
+    async fn insert_block(&self, block: &K::Block, token: &str) -> Result<(), PipelineError> {
+        let span = trace::insert(self.sink.table(), block, token);
+        traced(span, self.sink.insert(block, token)).await
     }
 
     fn token(&self, ranges: &Ranges) -> String {
@@ -172,7 +180,7 @@ impl<K: Sink, L: DeadLetters> Delivery<K, L> {
                 .retried("insert", || async {
                     let missing = self.missing(block, ranges).await?;
                     if missing.rows() > 0 {
-                        self.sink.insert(&missing, &token).await?;
+                        self.insert_block(&missing, &token).await?;
                     }
                     Ok(Sent::all(&missing))
                 })
@@ -196,7 +204,8 @@ impl<K: Sink, L: DeadLetters> Delivery<K, L> {
 
     /// What the table lacks of the block.
     pub(crate) async fn missing(&self, block: &K::Block, ranges: &Ranges) -> Result<K::Block, PipelineError> {
-        let present = self.sink.present(&self.topic, ranges).await?;
+        let question = trace::question(self.sink.table());
+        let present = traced(question, self.sink.present(&self.topic, ranges)).await?;
         let found = present.len();
         let present: BTreeSet<_> = present.into_iter().collect();
         if present.len() != found {

@@ -13,6 +13,7 @@ mod ledger;
 pub mod metrics;
 #[cfg(feature = "mutants")]
 mod mutants;
+mod once;
 mod options;
 mod position;
 mod redelivery;
@@ -21,6 +22,7 @@ mod sink;
 mod source;
 mod stream_worker;
 mod takeover;
+pub mod trace;
 mod transform;
 
 #[cfg(test)]
@@ -36,6 +38,7 @@ pub use error::{ErrorKind, PipelineError, Policy};
 pub use ledger::{
     Durable, Intended, Intent, IntentError, Ledger, NewGroup, Open, Planned, Ranges, Recovery, Span,
 };
+pub use once::Once;
 pub use options::PipelineOptions;
 pub use position::Position;
 pub use redelivery::{Formed, Lacking, Redelivery};

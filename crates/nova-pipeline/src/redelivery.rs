@@ -4,23 +4,13 @@
 //! resolved as those of a batch that may be there already, the table is asked before anything is sent, and a repeat that
 //! is still on its way excludes ours by the token: one for each message, and never that of a batch.
 
-use std::num::NonZeroU32;
-use std::sync::Arc;
-
 use nova_streams::{Mapping, SkipReason};
-use nova_worker::StatusCell;
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::batch::Batch;
 use crate::deliver::Delivery;
-use crate::metrics::StreamMetrics;
-use crate::{
-    Block, DeadLetter, DeadLetters, PipelineError, PipelineOptions, Position, Ranges, Sink, transform,
-};
-
-/// Attempts of each request: somebody waits for the command, and can give it again.
-const ATTEMPTS: NonZeroU32 = NonZeroU32::MIN.saturating_add(4);
+use crate::once::{Nowhere, Once};
+use crate::{Block, DeadLetter, PipelineError, Position, Ranges, Sink, transform};
 
 /// What a message becomes today.
 #[derive(Debug)]
@@ -58,17 +48,7 @@ pub struct Redelivery<K> {
 impl<K: Sink> Redelivery<K> {
     /// For messages of `topic`.
     pub fn new(topic: &str, mapping: Mapping, sink: K) -> Self {
-        let stream = mapping.stream().to_owned();
-        let delivery = Delivery {
-            topic: topic.to_owned(),
-            sink,
-            dead_letters: None,
-            retry: PipelineOptions::default().retry_policy().with_max_attempts(ATTEMPTS),
-            status: Arc::new(StatusCell::new()),
-            metrics: Arc::new(StreamMetrics::new(&stream)),
-            shutdown: CancellationToken::new(),
-            stream,
-        };
+        let Once { delivery } = Once::new(mapping.stream(), topic, sink);
         Self { mapping, delivery }
     }
 
@@ -86,7 +66,10 @@ impl<K: Sink> Redelivery<K> {
         }
         match batch.skipped.keys().next() {
             Some(reason) => Formed::Skipped(*reason),
-            None => Formed::Rows { block: batch.block, event_id: transform::event_id(message) },
+            None => Formed::Rows {
+                block: batch.block,
+                event_id: transform::event_id(self.mapping.format(), message),
+            },
         }
     }
 
@@ -127,13 +110,4 @@ impl<K: Sink> Redelivery<K> {
 
 fn ranges(message: &DeadLetter) -> Ranges {
     [(message.partition, message.offset..message.offset.saturating_add(1))].into_iter().collect()
-}
-
-/// What is refused again is not put aside again.
-enum Nowhere {}
-
-impl DeadLetters for Nowhere {
-    async fn write(&self, _letters: &[DeadLetter]) -> Result<(), PipelineError> {
-        match *self {}
-    }
 }

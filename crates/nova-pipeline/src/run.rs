@@ -11,6 +11,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nova_streams::Mapping;
 use nova_worker::{ProgressHandle, WorkerStatus};
+use opentelemetry::trace::SpanContext;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
@@ -19,6 +20,7 @@ use crate::batch::Batch;
 use crate::breaker::{Breaker, Tally};
 use crate::deliver::Delivery;
 use crate::fail_points::{self, Boundary};
+use crate::trace::{self, traced};
 use crate::transform;
 use crate::{
     DeadLetters, Durable, ErrorKind, Ledger, PipelineError, PipelineOptions, Planned, PoisonLimits, Policy,
@@ -47,6 +49,8 @@ pub(crate) struct Run<S: Source, K: Sink, L> {
     breaker: Breaker,
     batch: Batch<K::Block>,
     in_flight: Option<InFlight>,
+    /// The span of the batch that was sent last, until its commit is on its way.
+    sent: SpanContext,
     /// When the durable batch is committed on its own, unless the next intent takes it along before.
     close_at: Option<Instant>,
     stalled_since: Option<Instant>,
@@ -76,6 +80,7 @@ impl<S: Source, K: Sink, L: DeadLetters> Run<S, K, L> {
             breaker,
             batch,
             in_flight,
+            sent: SpanContext::NONE,
             close_at,
             stalled_since,
             paused,
@@ -169,10 +174,13 @@ impl<S: Source, K: Sink, L: DeadLetters> Run<S, K, L> {
         let (source, delivery) = (Arc::clone(&self.source), Arc::clone(&self.delivery));
         let stands = self.ledger.replace(&commits);
         self.close_at = None;
-        self.in_flight = Some(Box::pin(async move {
+        let process = batch.traced_as(&delivery);
+        let before = std::mem::replace(&mut self.sent, trace::context_of(&process));
+        let write = async move {
             let announced = Instant::now();
             fail_points::reach(Boundary::BeforeIntent);
-            delivery.commit(&*source, &stands, &commits).await?;
+            let commit = delivery.commit(&*source, &stands, &commits);
+            traced(trace::announce(&delivery, &before), commit).await?;
             fail_points::reach(Boundary::AfterIntent);
             #[cfg(feature = "mutants")]
             crate::mutants::commit_before_insert(&*source, intended.ranges()).await?;
@@ -183,7 +191,8 @@ impl<S: Source, K: Sink, L: DeadLetters> Run<S, K, L> {
             };
             delivery.write(&batch, all || announced.elapsed() > STALE_INTENT).await?;
             Ok(intended.durable())
-        }));
+        };
+        self.in_flight = Some(Box::pin(traced(process, write)));
         Ok(())
     }
 
@@ -219,7 +228,9 @@ impl<S: Source, K: Sink, L: DeadLetters> Run<S, K, L> {
         let delivery = Arc::clone(&self.delivery);
         fail_points::reach(Boundary::BeforeCommit);
         let stands = self.ledger.replace(&commits);
-        delivery.commit(&*self.source, &stands, &commits).await?;
+        let sent = std::mem::replace(&mut self.sent, SpanContext::NONE);
+        let commit = delivery.commit(&*self.source, &stands, &commits);
+        traced(trace::commit(&delivery, &sent), commit).await?;
         fail_points::reach(Boundary::AfterCommit);
         Ok(())
     }

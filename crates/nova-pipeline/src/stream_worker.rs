@@ -68,6 +68,7 @@ impl<C: Connect> StreamWorker<C> {
         let source = Arc::new(source);
         let delivery = Arc::new(Delivery {
             stream: self.stream.clone(),
+            group: self.group.clone(),
             topic: source.topic().to_owned(),
             sink,
             dead_letters,

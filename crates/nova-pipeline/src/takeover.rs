@@ -13,6 +13,7 @@ use crate::deliver::Delivery;
 use crate::fail_points::{self, Boundary};
 use crate::ledger::Open;
 use crate::run::Run;
+use crate::trace::{self, traced};
 use crate::{
     Committed, DeadLetters, ErrorKind, PipelineError, Position, Ranges, Recovery, Seen, Sink, Source,
     Watermarks, transform,
@@ -55,7 +56,7 @@ impl<S: Source, K: Sink, L: DeadLetters> Run<S, K, L> {
             );
         }
         let (source, mapping) = (&self.source, &self.mapping);
-        let (batch, moved) = delivery
+        let (mut batch, moved) = delivery
             .retried("re-forming a batch", || async {
                 let mut batch = Batch::new(delivery.sink.block());
                 let mut moved = positions.clone();
@@ -69,10 +70,16 @@ impl<S: Source, K: Sink, L: DeadLetters> Run<S, K, L> {
             })
             .await?;
         fail_points::reach(Boundary::Reformed);
-        match delivery.resolve(&**source, batch, ranges, true).await? {
-            Some(batch) => delivery.settle(&batch, ranges).await?,
-            None => debug!(stream, ?ranges, "others have settled it and moved on"),
-        }
+        let process = batch.traced_as(&delivery);
+        trace::recovered(&process);
+        let settle = async {
+            match delivery.resolve(&**source, batch, ranges, true).await? {
+                Some(batch) => delivery.settle(&batch, ranges).await?,
+                None => debug!(stream, ?ranges, "others have settled it and moved on"),
+            }
+            Ok(())
+        };
+        traced(process, settle).await?;
         // Where the batch stands in the metadata of an own partition, reading goes on at its end.
         for (partition, position) in &mut self.positions {
             if positions.contains_key(partition) {

@@ -21,6 +21,7 @@ pub(crate) fn take<B: Block>(
     position: &mut Position,
     batch: &mut Batch<B>,
 ) -> Result<(), PipelineError> {
+    batch.trace.note(topic, message);
     batch.begin(message.partition(), message.offset(), position);
     position.reach(message.offset());
     match rows_of(mapping, topic, message, position, batch) {
@@ -48,6 +49,7 @@ fn rows_of<B: Block>(
         Message::Heartbeat(_) => return Ok(Some(SkipReason::Heartbeat)),
         Message::Transaction(_) => return Ok(Some(SkipReason::TransactionMarker)),
     };
+    batch.trace.note_change(message, &event.payload);
     batch.note_commit_time(event.payload.source.ts_us);
     let standing = match mapping.format() {
         Format::Debezium => position.stand(message.offset(), &event.payload),

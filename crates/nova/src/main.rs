@@ -50,8 +50,8 @@ async fn dispatch(cli: &Cli) -> Outcome {
     }
     let (loaded, streams) = settings::load(&cli.global)?;
     let config = loaded.config;
-    telemetry::init_log(&config.log)?;
-    match &cli.command {
+    let exporting = telemetry::init(&config)?;
+    let outcome = match &cli.command {
         Command::Run(args) => run::run(args, &config, &streams).await,
         Command::Migrate(args) => migrate::run(args, &config).await,
         Command::Config(_) | Command::Schema(_) => Ok(()),
@@ -60,5 +60,7 @@ async fn dispatch(cli: &Cli) -> Outcome {
         Command::Dlq(command) => dlq::run(command, &config, &streams).await,
         Command::Outbox(OutboxCommand::Maintain(args)) => outbox::run(args, &config, &streams).await,
         Command::Offsets(command) => offsets::run(command, &config, &streams).await,
-    }
+    };
+    exporting.finish();
+    outcome
 }

@@ -93,6 +93,7 @@ async fn run(
     };
     let delivery = Arc::new(Delivery {
         stream: "likes".to_owned(),
+        group: GROUP.to_owned(),
         topic: source.topic().to_owned(),
         sink: ModelSink::new(world, client),
         dead_letters: Some(ModelLetters { world: Arc::clone(world), client }),

@@ -9,6 +9,8 @@ use figment::value::{Dict, Map, Value};
 use figment::{Figment, Metadata, Profile, Provider};
 use thiserror::Error;
 
+use super::show::is_secret;
+use super::telemetry::OTEL_VARIABLES;
 use super::{Config, Secret};
 
 /// The file that is read when none is named and it is there.
@@ -77,13 +79,21 @@ impl Loaded {
         variables: impl Iterator<Item = (String, String)>,
         flags: &[String],
     ) -> Result<Self, ConfigError> {
+        let variables: Vec<_> = variables.collect();
         let mut figment = Figment::from(Serialized::defaults(Config::default()));
+        for (variable, key) in OTEL_VARIABLES {
+            if let Some((_, text)) = variables.iter().find(|(name, _)| name == variable) {
+                let mut layer = Layer { name: variable, values: Dict::new() };
+                layer.insert(key, text);
+                figment = figment.merge(layer);
+            }
+        }
         let default = Path::new(DEFAULT_FILE);
         if let Some(path) = file.or(default.exists().then_some(default)) {
             fs::metadata(path).map_err(|error| ConfigError::File { path: path.to_owned(), error })?;
             figment = figment.merge(Toml::file_exact(path));
         }
-        figment = figment.merge(Layer::of_environment(variables)?).merge(Layer::of_flags(flags)?);
+        figment = figment.merge(Layer::of_environment(variables.into_iter())?).merge(Layer::of_flags(flags)?);
         let mut config: Config = figment.extract().map_err(|error| ConfigError::Invalid(describe(&error)))?;
         read_password_files(&mut config)?;
         let origins = Origins(figment);
@@ -112,6 +122,9 @@ impl Origins {
                 format!("environment NOVA_{}", key.replace('.', "_").to_uppercase())
             }
             _ if metadata.name == Layer::FLAGS => "flag --set".to_owned(),
+            _ if OTEL_VARIABLES.iter().any(|(variable, _)| metadata.name == *variable) => {
+                format!("environment {}", metadata.name)
+            }
             _ => "default".to_owned(),
         }
     }
@@ -157,13 +170,14 @@ impl Layer {
 
     fn insert(&mut self, key: &str, text: &str) {
         // A password such as `007` must stay a text; everything else is read as TOML would read it.
-        let value = if key.ends_with("password") {
+        let value = if is_secret(key) {
             Value::from(text)
         } else {
             text.parse().unwrap_or_else(|_| Value::from(text))
         };
         // A map's key (`kafka.librdkafka.sasl.username`) has dots of its own.
-        let path: Vec<&str> = if key.starts_with("kafka.librdkafka.") || key.starts_with("connect.extra.") {
+        let maps = ["kafka.librdkafka.", "connect.extra.", "telemetry.resource."];
+        let path: Vec<&str> = if maps.iter().any(|map| key.starts_with(map)) {
             key.splitn(3, '.').collect()
         } else {
             key.split('.').collect()
@@ -198,7 +212,10 @@ impl Provider for Layer {
 }
 
 fn is_section(name: &str) -> bool {
-    matches!(name, "postgres" | "kafka" | "connect" | "clickhouse" | "pipeline" | "admin" | "log")
+    matches!(
+        name,
+        "postgres" | "kafka" | "connect" | "clickhouse" | "pipeline" | "admin" | "log" | "telemetry"
+    )
 }
 
 /// All findings in one line each: key, what was found, what was expected, where it was set.
@@ -236,6 +253,11 @@ fn read_password_files(config: &mut Config) -> Result<(), ConfigError> {
             "connect.replication_password_file",
             &config.connect.replication_password_file,
             &mut config.connect.replication_password,
+        ),
+        (
+            "telemetry.otlp_headers_file",
+            &config.telemetry.otlp_headers_file,
+            &mut config.telemetry.otlp_headers,
         ),
     ];
     for (key, path, password) in places {
@@ -301,6 +323,18 @@ mod tests {
     fn a_wrong_type_names_key_and_origin() {
         let error = load("", &[("NOVA_POSTGRES_PORT", "many")], &[]).err().unwrap().to_string();
         assert!(error.contains("postgres.port") && error.contains("environment"), "{error}");
+    }
+
+    #[test]
+    fn opentelemetrys_own_variables_stand_below_the_file() {
+        let variables = [("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:4318"), ("OTEL_SERVICE_NAME", "n")];
+        let loaded = load("[telemetry]\nservice_name = \"file\"\n", &variables, &[]).unwrap();
+        assert_eq!(loaded.config.telemetry.otlp_endpoint, "http://c:4318");
+        assert_eq!(loaded.origins.of("telemetry.otlp_endpoint"), "environment OTEL_EXPORTER_OTLP_ENDPOINT");
+        assert_eq!(loaded.config.telemetry.service_name, "file");
+        let loaded = load("", &[("NOVA_TELEMETRY_OTLP_HEADERS", "authorization=007")], &[]).unwrap();
+        assert_eq!(loaded.config.telemetry.otlp_headers.expose(), "authorization=007");
+        assert!(loaded.listing().iter().all(|(_, value, _)| !value.contains("007")));
     }
 
     #[test]

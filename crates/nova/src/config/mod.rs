@@ -6,6 +6,7 @@
 mod load;
 mod secret;
 mod show;
+mod telemetry;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 pub use load::{ConfigError, Loaded};
 pub use secret::{HIDDEN, Secret};
+pub use telemetry::TelemetryConfig;
 
 /// The whole configuration.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -38,6 +40,8 @@ pub struct Config {
     pub admin: AdminConfig,
     /// Messages on stderr.
     pub log: LogConfig,
+    /// Spans.
+    pub telemetry: TelemetryConfig,
 }
 
 /// PostgreSQL, as `nova doctor` and the dictionaries read it.

@@ -4,10 +4,13 @@ use figment::value::{Dict, Value};
 
 use super::{HIDDEN, Loaded};
 
-/// Keys whose values are never shown.
-fn is_secret(key: &str) -> bool {
+/// Keys whose values are never shown, and are read as they are.
+pub(super) fn is_secret(key: &str) -> bool {
     let last = key.rsplit('.').next().unwrap_or(key);
-    last.ends_with("password") || last.ends_with("secret") || last.ends_with("key.pem")
+    last.ends_with("password")
+        || last.ends_with("secret")
+        || last.ends_with("headers")
+        || last.ends_with("key.pem")
 }
 
 impl Loaded {

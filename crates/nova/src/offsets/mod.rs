@@ -11,7 +11,6 @@ mod standing;
 use nova_streams::StreamSet;
 
 pub use plan::Target;
-pub use table::table;
 
 use crate::cli::OffsetsCommand;
 use crate::config::Config;

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{Days, Slot};
-use crate::offsets::table;
+use crate::table::table;
 
 /// What is, or became, of a day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
