@@ -10,6 +10,7 @@ use uuid::Uuid;
 use crate::batch::Batch;
 use crate::deliver::Delivery;
 use crate::once::{Nowhere, Once};
+use crate::trace::BatchTrace;
 use crate::{Block, DeadLetter, PipelineError, Position, Ranges, Sink, transform};
 
 /// What a message becomes today.
@@ -55,6 +56,7 @@ impl<K: Sink> Redelivery<K> {
     /// Decodes, maps and encodes the message; nothing is asked and nothing is sent.
     pub fn form(&self, message: &DeadLetter) -> Formed<K::Block> {
         let mut batch = Batch::new(self.delivery.sink.block());
+        batch.trace = BatchTrace::off();
         let topic = &self.delivery.topic;
         if let Err(error) =
             transform::take(&self.mapping, topic, message, &mut Position::default(), &mut batch)

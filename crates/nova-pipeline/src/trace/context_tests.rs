@@ -115,3 +115,10 @@ fn a_changed_row_says_by_whom_and_a_deleted_one_does_not() {
     assert_eq!(context("c", "null", &row("7")), None);
     assert_eq!(context("c", "null", r#"{"id":1}"#), None);
 }
+
+#[test]
+fn an_events_envelope_names_its_trace() {
+    let document = include_bytes!("../../../../schemas/events/share/examples/v3/valid/complete.json");
+    let event = nova_streams::decode_event(document, nova_streams::EventOrigin::default()).unwrap();
+    assert_eq!(of_change(&event.payload).map(|context| text(&context)), Some(PARENT.to_owned()));
+}

@@ -48,6 +48,11 @@ impl BatchTrace {
         }
     }
 
+    /// No trace, for a batch that nobody will send.
+    pub(crate) fn off() -> Self {
+        Self { looking: false, ..Self::new() }
+    }
+
     /// Takes note of a message that is about to be taken into the batch.
     #[inline]
     pub(crate) fn note(&mut self, topic: &str, message: &dyn SourceMessage) {
