@@ -315,4 +315,12 @@ mod tests {
         assert!(error.contains("yesterday") && error.contains("RFC 3339"), "{error}");
         assert!(parse("nova offsets set --to earliest").is_err(), "no stream");
     }
+
+    #[test]
+    fn days_of_the_outbox_are_kept_as_long_as_people_say() {
+        let cli = parse("nova outbox prune --keep 36h").unwrap();
+        let Command::Outbox(OutboxCommand::Maintain(args)) = cli.command else { panic!("another command") };
+        assert_eq!((args.keep.as_secs(), args.ahead.as_secs(), args.execute), (129_600, 604_800, false));
+        assert!(parse("nova outbox maintain --keep -1day").is_err());
+    }
 }
