@@ -8,8 +8,8 @@ use super::style::Style;
 use super::words::{clean, columns, counted, grouped, meaning, time, value};
 use crate::{Column, Difference, DifferenceKind, Report, StreamReport, TableRow, Verdict};
 
-/// The differences by kind, the first of each in full.
-pub(crate) fn differences(stream: &StreamReport, style: Style) -> Vec<String> {
+/// The differences by kind, the first of each in full as long as `room`, a number of differences, is left.
+pub(crate) fn differences(stream: &StreamReport, style: Style, room: &mut usize) -> Vec<String> {
     let mut lines = Vec::new();
     for kind in DifferenceKind::ALL {
         let count = stream.tally.of(kind);
@@ -21,9 +21,10 @@ pub(crate) fn differences(stream: &StreamReport, style: Style) -> Vec<String> {
         lines.push(format!("{} ({})", style.bold(&title), meaning(kind)));
         let of_kind = stream.differences.iter().filter(|difference| difference.kind == kind);
         let mut shown = 0;
-        for difference in of_kind.take(style.listed) {
+        for difference in of_kind.take(style.listed.min(*room)) {
             lines.extend(one(stream, difference, style));
             shown += 1;
+            *room -= 1;
         }
         if count > shown {
             lines.push(style.dim(&format!("  and {} more", grouped(count - shown))));

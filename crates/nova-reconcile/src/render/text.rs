@@ -5,8 +5,11 @@
 use super::differences::{differences, next_steps};
 use super::fold::{Cell, Level, fold, level};
 use super::style::Style;
-use super::words::{clean, counted, duration, grouped, headline, lsn, rows, scope, tally, time};
+use super::words::{clean, clock, counted, duration, grouped, headline, lsn, rows, scope, tally, time};
 use crate::{Report, StreamReport, Verdict};
+
+/// How often the differences listed for one kind and stream fit into one text; the JSON holds all.
+const SHARES: usize = 8;
 
 /// The report as text.
 #[must_use]
@@ -30,8 +33,9 @@ pub fn text(report: &Report, style: Style) -> String {
             lines.push(String::new());
             lines.extend(strips);
         }
+        let mut room = style.listed * SHARES;
         for stream in &report.streams {
-            lines.extend(differences(stream, style));
+            lines.extend(differences(stream, style, &mut room));
         }
         lines.extend(next_steps(report, style));
     }
@@ -90,7 +94,7 @@ fn columns(stream: &StreamReport) -> [String; 5] {
         [first, rest @ ..] => {
             let waited: u64 = stream.snapshots.iter().map(|snapshot| snapshot.waited_ms).sum();
             let more = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
-            let at = format!("as of {} at {}{more}", time(first.taken_ms), lsn(first.lsn));
+            let at = format!("as of {} at {}{more}", clock(first.taken_ms), lsn(first.lsn));
             (at, format!("waited {}", duration(waited)))
         }
     };

@@ -109,6 +109,11 @@ pub(crate) fn time(ms: i64) -> String {
     }
 }
 
+/// `15:03:12`, UTC.
+pub(crate) fn clock(ms: i64) -> String {
+    DateTime::from_timestamp_millis(ms).unwrap_or_default().format("%H:%M:%S").to_string()
+}
+
 /// `310 ms`, `4.2 s`, `3 min 07 s`.
 pub(crate) fn duration(ms: u64) -> String {
     match ms {
