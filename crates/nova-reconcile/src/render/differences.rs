@@ -5,7 +5,7 @@
 use super::fold::Level;
 use super::queries::of_difference;
 use super::style::Style;
-use super::words::{clean, columns, counted, grouped, meaning, time, value};
+use super::words::{clean, columns, counted, grouped, meaning, range, value};
 use crate::{Column, Difference, DifferenceKind, Report, StreamReport, TableRow, Verdict};
 
 /// The differences by kind, the first of each in full as long as `room`, a number of differences, is left.
@@ -40,8 +40,7 @@ fn one(stream: &StreamReport, difference: &Difference, style: Style) -> Vec<Stri
         columns(&difference.key)
     };
     let window = stream.windows.get(difference.window);
-    let window = window
-        .map_or_else(String::new, |window| format!("{} to {}", time(window.from_ms), time(window.to_ms)));
+    let window = window.map_or_else(String::new, |window| range(window.from_ms, window.to_ms));
     let mut lines = vec![format!("  {}  {}", style.paint(Level::Few, &key), style.dim(&window))];
     match (&difference.postgres, difference.clickhouse.as_slice()) {
         (Some(row), [state]) if state.sum == 1 => lines.extend(sides(row, &state.columns)),
@@ -87,13 +86,17 @@ fn sides(postgres: &[Column], clickhouse: &[Column]) -> Vec<String> {
 /// How to look for oneself, and the commands that go on from here.
 pub(crate) fn next_steps(report: &Report, style: Style) -> Vec<String> {
     let mut lines = Vec::new();
-    let first =
-        report.streams.iter().find_map(|stream| stream.differences.first().map(|first| (stream, first)));
+    let all = report
+        .streams
+        .iter()
+        .flat_map(|stream| stream.differences.iter().map(move |difference| (stream, difference)));
+    let unexplained = all.clone().find(|(_, difference)| difference.explained.is_none());
+    let first = unexplained.or_else(|| all.clone().next());
     if let Some((stream, difference)) = first {
         let queries = of_difference(stream, difference);
         lines.extend([
             String::new(),
-            style.bold("Look at the first one for yourself:"),
+            style.bold("Look at one for yourself, in today's state:"),
             format!("  PostgreSQL  {}", queries.postgres),
             format!("  ClickHouse  {}", queries.clickhouse),
         ]);

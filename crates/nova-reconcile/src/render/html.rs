@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 
 use super::payload::{Payload, payload};
-use super::words::{clean, counted, duration, grouped, headline, scope, time, total};
+use super::words::{clean, counted, duration, grouped, headline, lsn, scope, time, total};
 use crate::Report;
 
 const PAGE: &str = include_str!("page/page.html");
@@ -31,6 +31,7 @@ pub fn html(report: &Report) -> String {
         "took" => escape(&took),
         "version" => escape(&clean(&report.nova_version)),
         "run" => report.run_id.to_string(),
+        "snapshot" => escape(&snapshot(report)),
         "scope" => escape(&scope(&report.scope)),
         "notes" => escape(&notes(report, &payload)),
         _ => String::new(),
@@ -46,6 +47,21 @@ fn policy() -> String {
         digest(SCRIPT),
         digest(STYLE)
     )
+}
+
+/// The first snapshot; the page tells all of them at its end.
+fn snapshot(report: &Report) -> String {
+    let mut taken: Vec<_> = report.streams.iter().flat_map(|stream| &stream.snapshots).collect();
+    taken.sort_by_key(|snapshot| (snapshot.taken_ms, snapshot.lsn));
+    taken.dedup();
+    match taken.as_slice() {
+        [] => "none was taken".to_owned(),
+        [first, rest @ ..] => {
+            let more =
+                if rest.is_empty() { String::new() } else { format!(", and {} more below", rest.len()) };
+            format!("{}, xmin {}, xmax {}{more}", lsn(first.lsn), first.xmin, first.xmax)
+        }
+    }
 }
 
 /// What of the report is folded or left out.
@@ -133,7 +149,7 @@ mod tests {
             PAGE.split("{{").skip(1).filter_map(|part| part.split_once("}}")).map(|(name, _)| name).collect();
         let known = [
             "policy", "style", "script", "data", "verdict", "headline", "started", "took", "version", "run",
-            "scope", "notes",
+            "snapshot", "scope", "notes",
         ];
         assert!(names.iter().all(|name| known.contains(name)), "{names:?}");
         assert!(known.iter().all(|name| names.contains(name)), "{names:?}");

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::fold::{Cell, Level, fold};
 use super::queries::{of_difference, of_range};
-use super::words::{clean, duration, lsn, rows, tally, time};
+use super::words::{bounded, duration, lsn, rows, tally, time};
 use crate::{Column, Difference, Report, SnapshotTaken, StreamReport, Tally};
 
 /// Columns of the heat map.
@@ -17,7 +17,7 @@ const DIFFERENCES: usize = 5_000;
 /// Bytes of JSON for differences, over all streams.
 const DIFFERENCE_BYTES: usize = 8 << 20;
 /// Differing windows in the page, over all streams.
-const WINDOWS: usize = 2_000;
+const WINDOWS: usize = 5_000;
 /// Snapshots in the page, per stream.
 const SNAPSHOTS: usize = 20;
 /// Characters of a value.
@@ -252,15 +252,8 @@ fn pairs(columns: &[Column]) -> Vec<(String, Option<String>)> {
     columns.iter().map(|column| (short(&column.name), column.value.as_deref().map(short))).collect()
 }
 
-/// The text as one visible line of bounded length.
 fn short(text: &str) -> String {
-    match text.char_indices().nth(VALUE_CHARACTERS) {
-        None => clean(text),
-        Some((at, _)) => {
-            let count = text.chars().count();
-            format!("{} … ({count} characters)", clean(text.get(..at).unwrap_or_default()))
-        }
-    }
+    bounded(text, VALUE_CHARACTERS)
 }
 
 impl Payload {
@@ -272,18 +265,5 @@ impl Payload {
     /// Columns of the heat map.
     pub(super) fn columns(&self) -> usize {
         self.boundaries.len().saturating_sub(1)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn values_are_cut_by_characters_and_say_so() {
-        assert_eq!(short("a\nb"), "a\\nb");
-        let text = short(&"ä".repeat(501));
-        assert!(text.starts_with("ää") && text.ends_with("ä … (501 characters)"), "{text}");
-        assert_eq!(short(&"ä".repeat(500)).chars().count(), 500);
     }
 }

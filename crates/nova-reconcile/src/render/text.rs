@@ -34,7 +34,10 @@ pub fn text(report: &Report, style: Style) -> String {
             lines.extend(strips);
         }
         let mut room = style.listed * SHARES;
-        for stream in &report.streams {
+        // The worst first: those that are explained can wait.
+        let mut streams: Vec<&StreamReport> = report.streams.iter().collect();
+        streams.sort_by_key(|stream| stream.verdict == Verdict::Explained);
+        for stream in streams {
             lines.extend(differences(stream, style, &mut room));
         }
         lines.extend(next_steps(report, style));
@@ -69,26 +72,24 @@ fn table(streams: &[StreamReport], style: Style) -> Vec<String> {
             Verdict::Equal => "equal".to_owned(),
             Verdict::Explained => format!("explained: {}", tally(&stream.tally)),
             Verdict::Different => format!("DIFFERENT: {}", tally(&stream.tally)),
-            Verdict::Incomplete => {
-                let reason = clean(stream.reason.as_deref().unwrap_or("no reason was given"));
-                format!("INCOMPLETE: {reason}")
-            }
+            Verdict::Incomplete if stream.tally.total() == 0 => "INCOMPLETE".to_owned(),
+            Verdict::Incomplete => format!("INCOMPLETE: {}", tally(&stream.tally)),
         };
         format!(
             "  {name:<a$}  {rows:>b$}  {windows:>c$}  {snapshot:<d$}  {waited:<e$}  {}",
             style.paint(worst(stream.verdict), &verdict)
         )
     };
-    streams.iter().zip(&cells).map(line).collect()
+    let mut lines: Vec<String> = streams.iter().zip(&cells).map(line).collect();
+    for stream in streams.iter().filter(|stream| stream.verdict == Verdict::Incomplete) {
+        let reason = clean(stream.reason.as_deref().unwrap_or("no reason was given"));
+        lines.push(format!("  {} was not compared to the end: {reason}", clean(&stream.stream)));
+    }
+    lines
 }
 
 fn columns(stream: &StreamReport) -> [String; 5] {
-    let (postgres, clickhouse) = rows(stream);
-    let rows = if postgres == clickhouse {
-        format!("{} rows", grouped(postgres))
-    } else {
-        format!("{} rows, {} in ClickHouse", grouped(postgres), grouped(clickhouse))
-    };
+    let rows = format!("{} rows", grouped(rows(stream).0));
     let (snapshot, waited) = match stream.snapshots.as_slice() {
         [] => ("no snapshot".to_owned(), String::new()),
         [first, rest @ ..] => {
@@ -128,11 +129,13 @@ fn strips(streams: &[StreamReport], style: Style) -> Vec<String> {
 fn strip(cells: &[Cell], stretch: usize, style: Style) -> String {
     let mut line = String::new();
     let mut column = 0;
-    for cell in cells {
-        line.push_str(&" ".repeat(cell.columns.start.saturating_sub(column) * stretch));
-        let width = (cell.columns.end - cell.columns.start) * stretch;
-        line.push_str(&style.paint(cell.level, &style.block(cell.level).to_string().repeat(width)));
-        column = cell.columns.end;
+    // Neighbours of one level are painted as one.
+    for run in cells.chunk_by(|one, next| one.level == next.level && one.columns.end == next.columns.start) {
+        let (Some(first), Some(last)) = (run.first(), run.last()) else { continue };
+        line.push_str(&" ".repeat(first.columns.start.saturating_sub(column) * stretch));
+        let width = (last.columns.end - first.columns.start) * stretch;
+        line.push_str(&style.paint(first.level, &style.block(first.level).to_string().repeat(width)));
+        column = last.columns.end;
     }
     line
 }

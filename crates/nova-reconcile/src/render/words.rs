@@ -109,6 +109,20 @@ pub(crate) fn time(ms: i64) -> String {
     }
 }
 
+/// `2026-11-20 10:00 to 11:00 UTC`: seconds only where there are any, the second date only where it is another.
+pub(crate) fn range(from_ms: i64, to_ms: i64) -> String {
+    let written = |ms: i64| {
+        let text = time(ms);
+        let text = text.strip_suffix(" UTC").unwrap_or(&text);
+        text.strip_suffix(":00").unwrap_or(text).to_owned()
+    };
+    let (from, to) = (written(from_ms), written(to_ms));
+    match (from.split_once(' '), to.split_once(' ')) {
+        (Some((date, _)), Some((other, clock))) if date == other => format!("{from} to {clock} UTC"),
+        _ => format!("{from} to {to} UTC"),
+    }
+}
+
 /// `15:03:12`, UTC.
 pub(crate) fn clock(ms: i64) -> String {
     DateTime::from_timestamp_millis(ms).unwrap_or_default().format("%H:%M:%S").to_string()
@@ -154,9 +168,20 @@ pub(crate) fn columns(columns: &[Column]) -> String {
     pairs.join(" ")
 }
 
-/// A value; NULL is a word.
+/// A value, its beginning if it is long; NULL is a word.
 pub(crate) fn value(column: &Column) -> String {
-    column.value.as_deref().map_or_else(|| "NULL".to_owned(), clean)
+    column.value.as_deref().map_or_else(|| "NULL".to_owned(), |value| bounded(value, 120))
+}
+
+/// The text as one clean line that shows at most `limit` characters of it, and says so.
+pub(crate) fn bounded(text: &str, limit: usize) -> String {
+    match text.char_indices().nth(limit) {
+        None => clean(text),
+        Some((at, _)) => {
+            let count = grouped(text.chars().count());
+            format!("{} ... ({count} characters)", clean(text.get(..at).unwrap_or_default()))
+        }
+    }
 }
 
 /// One line without control characters and without those that turn the direction of text: they are shown as escapes.
@@ -189,6 +214,12 @@ mod tests {
     }
 
     #[test]
+    fn long_texts_are_cut_by_characters_and_say_so() {
+        assert_eq!(bounded("a\nb", 3), "a\\nb");
+        assert_eq!(bounded(&"ä".repeat(4), 3), "äää ... (4 characters)");
+    }
+
+    #[test]
     fn numbers_and_times_for_people() {
         let numbers = [grouped(0), grouped(999), grouped(1000), grouped(-1_234_567)];
         assert_eq!(numbers, ["0", "999", "1,000", "-1,234,567"]);
@@ -196,6 +227,8 @@ mod tests {
         assert_eq!(time(1_795_273_392_000), "2026-11-21 15:03:12 UTC");
         assert_eq!(time(1_795_273_392_040), "2026-11-21 15:03:12.040 UTC");
         assert_eq!(time(i64::MAX), format!("{} ms", i64::MAX));
+        assert_eq!(range(1_795_272_300_000, 1_795_273_392_000), "2026-11-21 14:45 to 15:03:12 UTC");
+        assert_eq!(range(1_795_305_540_000, 1_795_305_600_000), "2026-11-21 23:59 to 2026-11-22 00:00 UTC");
         assert_eq!(lsn(0x16_B374_D848), "16/B374D848");
         assert_eq!(counted(1, "row") + " " + &counted(2000, "row"), "1 row 2,000 rows");
     }

@@ -14,6 +14,25 @@ const FITS: &str = "return document.documentElement.scrollWidth <= innerWidth";
 const BACKGROUND: &str = "return getComputedStyle(document.body).backgroundColor";
 const SHOWN: &str = "return document.querySelectorAll('#list > details').length";
 
+/// Texts whose contrast is below WCAG's 4.5 : 1 (<https://www.w3.org/TR/WCAG22/#contrast-minimum>).
+const FAINT: &str = r"
+    const light = (color) => {
+        const [r, g, b] = color.match(/[\d.]+/g).map((n) => n / 255).map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4));
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+    };
+    const behind = (element) => {
+        const color = getComputedStyle(element).backgroundColor;
+        return color === 'rgba(0, 0, 0, 0)' && element.parentElement ? behind(element.parentElement) : color;
+    };
+    const texts = [...document.querySelectorAll('body *:not(script)')].filter((element) =>
+        element.checkVisibility() && [...element.childNodes].some((node) => node.nodeType === 3 && node.data.trim()));
+    if (texts.length < 50) return ['too few texts'];
+    return texts.map((element) => {
+        const [a, b] = [light(getComputedStyle(element).color), light(behind(element))];
+        const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+        return ratio < 4.5 ? `${element.tagName}.${element.className} ${ratio.toFixed(2)} ${element.textContent.slice(0, 30)}` : null;
+    }).filter(Boolean);";
+
 #[tokio::test]
 async fn a_report_with_differences() {
     let browser = Browser::open(&render::html(&samples::trouble())).await;
@@ -23,6 +42,8 @@ async fn a_report_with_differences() {
     assert_eq!(browser.run("return document.querySelectorAll('.tile.v2').length").await, json!(12));
     assert_eq!(browser.run("return document.querySelectorAll('[role=row]').length").await, json!(4));
     assert_eq!(browser.run(SHOWN).await, json!(35));
+    let head = browser.run("return document.querySelector('.facts').innerText").await;
+    assert!(head.as_str().unwrap().contains("16/B374D848, xmin 4294967801, xmax 4294967812"), "{head}");
     assert_eq!(
         browser.run("return document.querySelector('h1').textContent").await.as_str().unwrap().trim(),
         "different 35 differences in 2 of 4 streams, 1 of them explained by dead letters; not compared to the end: follows"
@@ -51,9 +72,10 @@ async fn a_report_with_differences() {
         assert!(inside.contains(part.trim_end_matches(" ≠")), "{part} is not in {inside}");
     }
     assert_eq!(browser.run("return document.querySelectorAll('tr.unequal').length").await, json!(3));
-    let range = browser.run("return document.querySelector('#cell').innerText").await;
+    let range = browser.run("return document.querySelector('#cell').textContent").await;
     assert!(range.as_str().unwrap().contains("\"created_at\" >= '2026-11-21 16:00:00.000+00'"), "{range}");
     browser.picture("cell").await;
+    assert_eq!(browser.run(FAINT).await, json!([]));
 
     keyboard(&browser).await;
     filters(&browser).await;
@@ -132,6 +154,7 @@ async fn appearance(browser: &Browser) {
     browser.click("#list summary").await;
     browser.run("scrollTo(0, 0)").await;
     browser.picture("dark").await;
+    assert_eq!(browser.run(FAINT).await, json!([]));
     browser.click("#theme").await;
     assert_eq!(browser.run(BACKGROUND).await, light);
     browser.click("#theme").await;

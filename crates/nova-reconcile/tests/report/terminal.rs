@@ -24,7 +24,7 @@ fn trouble_names_the_keys_both_sides_and_what_to_do() {
     let parts = [
         "35 differences in 2 of 4 streams, 1 of them explained by dead letters; not compared to the end: follows",
         "DIFFERENT: 30 missing, 2 extra, 1 doubled, 1 different",
-        "INCOMPLETE: statement_timeout of 30 s",
+        "follows was not compared to the end: statement_timeout of 30 s",
         "likes: 30 missing (PostgreSQL has it, ClickHouse lacks it)",
         "  and 25 more",
         "    ClickHouse  +2 x dwell_time_ms=0",
@@ -87,7 +87,7 @@ fn nothing_at_all_and_nothing_but_a_failure() {
     assert!(
         text.contains("rows since 2026-11-20 00:00:00 UTC, only windows touched since the last good run")
     );
-    assert!(text.contains("no snapshot") && text.contains("INCOMPLETE: no connection"));
+    assert!(text.contains("no snapshot") && text.contains("to the end: no connection"));
     report.streams.clear();
     assert!(render::text(&report, Style::PLAIN).starts_with("Nothing was compared\n"));
     assert!(render::html(&report).contains("Nothing was compared"));

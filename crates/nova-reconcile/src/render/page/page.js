@@ -176,11 +176,15 @@
       element('td', { class: 'number' }, number(window.rows[0])), element('td', { class: 'number' }, number(window.rows[1])),
       element('td', {}, window.compared ? window.found || (window.checksums[0] === window.checksums[1] ? 'counts differ' : 'checksums differ') : 'not compared')));
     const shown = Math.min(windows.length, PAGE);
+    const listed = stream.differences.some((difference) => difference.cell === c);
     return [head, element('p', { class: 'note' }, facts),
-      rows.length && cell.windows > 1 ? table(['Window', 'PostgreSQL', 'ClickHouse', 'Found'], rows) : null,
+      rows.length && cell.windows > 1 ? element('details', {}, element('summary', {}, plural(windows.length, 'differing window')),
+        table(['Window', 'PostgreSQL', 'ClickHouse', 'Found'], rows)) : null,
       windows.length > shown ? element('p', { class: 'note' }, `and ${number(windows.length - shown)} more differing windows`) : null,
       stream.more_differing ? element('p', { class: 'note' }, `${plural(stream.more_differing, 'differing window')} of this stream not listed here.`) : null,
-      sql('PostgreSQL, as it is now', cell.sql[0]), sql('ClickHouse, as it is now', cell.sql[1])].filter(Boolean);
+      // Where keys are listed, they come first, right below.
+      element('details', { open: !listed }, element('summary', {}, 'SQL that counts these rows'),
+        sql('PostgreSQL, as it is now', cell.sql[0]), sql('ClickHouse, as it is now', cell.sql[1]))].filter(Boolean);
   }
   document.addEventListener('keydown', (event) => { if (event.key === 'Escape' && selected) select(null); });
 
