@@ -60,7 +60,7 @@ async fn a_report_with_differences() {
     let inside = browser.run("return document.querySelector('#list details[open]').innerText").await;
     for part in [
         "</script><script>alert(1)</script>",
-        "\\u{2028}\\u{202e}\\u{1b}[31m\\nDROP",
+        "</script x <!--<script x=\"\\u{2028}\\u{202e}\\u{1b}[31m\\nDROP",
         "cdc.likes/3/40034",
         "NULL",
         "user_id ≠",

@@ -11,7 +11,7 @@ use uuid::Uuid;
 pub(crate) const DAY: i64 = 1_795_132_800_000;
 pub(crate) const HOUR: i64 = 3_600_000;
 /// What must never become markup, a command to the terminal, or a second statement.
-pub(crate) const HOSTILE: &str = "</script><script>alert(1)</script><img src=x onerror=alert(2)> '\"\\ {{data}} <!-- \u{2028}\u{202e}\u{1b}[31m\nDROP";
+pub(crate) const HOSTILE: &str = "</script><script>alert(1)</script><img src=x onerror=alert(2)> '\"\\ {{data}} </script x <!--<script x=\"\u{2028}\u{202e}\u{1b}[31m\nDROP";
 
 pub(crate) fn column(name: &str, value: &str) -> Column {
     Column { name: name.to_owned(), value: Some(value.to_owned()) }

@@ -157,7 +157,7 @@
       tiles[s][c].tabIndex = 0;
       panel.append(...cellPanel(data.streams[s], s, c));
       byId('cell-title').focus({ preventScroll: true });
-      panel.scrollIntoView({ block: 'nearest' });
+      panel.scrollIntoView({ block: 'center' }); // the keys are right below it
     } else if (before) focusTile(...before);
     list();
   }
