@@ -34,13 +34,17 @@ impl Style {
         if !std::io::stdout().is_terminal() {
             return Self::PLAIN;
         }
-        let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-        let dumb = set("TERM").is_some_and(|term| term == "dumb");
-        let plain = dumb || set("NO_COLOR").is_some();
+        let width = console::Term::stdout().size_checked().map(|(_, columns)| columns.into());
+        Self::of_terminal(|name| std::env::var(name).ok(), width)
+    }
+
+    fn of_terminal(variable: impl Fn(&str) -> Option<String>, width: Option<usize>) -> Self {
+        let set = |name: &str| variable(name).filter(|value| !value.is_empty());
+        let plain = set("NO_COLOR").is_some() || set("TERM").is_some_and(|term| term == "dumb");
         let locale = set("LC_ALL").or_else(|| set("LC_CTYPE")).or_else(|| set("LANG")).unwrap_or_default();
         let utf8 = ["utf-8", "utf8"].iter().any(|name| locale.to_ascii_lowercase().contains(name));
-        let width = console::Term::stdout().size_checked().map_or(PLAIN_WIDTH, |(_, columns)| columns.into());
-        Self { width: width.clamp(40, 200), unicode: utf8 && !plain, colour: !plain, listed: LISTED }
+        let width = width.unwrap_or(PLAIN_WIDTH).clamp(40, 200);
+        Self { width, unicode: utf8 && !plain, colour: !plain, listed: LISTED }
     }
 
     /// The character of a level in a heat strip.
@@ -85,5 +89,27 @@ impl Style {
         } else {
             text.to_owned()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colours_and_blocks_are_for_terminals_that_want_them() {
+        let style = |set: &[(&str, &str)]| {
+            let variable = |name: &str| {
+                set.iter().find(|(other, _)| *other == name).map(|(_, value)| (*value).to_owned())
+            };
+            let style = Style::of_terminal(variable, Some(500));
+            assert_eq!(style.width, 200);
+            (style.unicode, style.colour)
+        };
+        assert_eq!(style(&[("LANG", "en_GB.UTF-8"), ("NO_COLOR", "")]), (true, true));
+        assert_eq!(style(&[("LANG", "en_GB.UTF-8"), ("LC_ALL", "C")]), (false, true));
+        assert_eq!(style(&[("LANG", "C.utf8"), ("NO_COLOR", "1")]), (false, false));
+        assert_eq!(style(&[("LANG", "C.utf8"), ("TERM", "dumb")]), (false, false));
+        assert_eq!(Style::of_terminal(|_| None, None).width, PLAIN_WIDTH);
     }
 }

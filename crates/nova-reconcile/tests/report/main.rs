@@ -4,6 +4,7 @@ mod browser;
 mod history;
 mod page;
 mod prometheus;
+mod queries;
 mod samples;
 mod schema;
 #[path = "../../../nova-clickhouse/tests/it/server.rs"]

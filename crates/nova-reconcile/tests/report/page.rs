@@ -111,6 +111,18 @@ async fn keyboard(browser: &Browser) {
 async fn filters(browser: &Browser) {
     browser.run("const k = document.querySelector('#kind'); k.value = 'extra'; k.dispatchEvent(new Event('input'))").await;
     assert_eq!(browser.run(SHOWN).await, json!(2));
+    browser.click("#list .sql button").await;
+    let mut pasted = json!("");
+    for _ in 0..50 {
+        browser.keys("#text", "\u{e009}v\u{e000}").await; // Ctrl+V, and let go; what is copied arrives a moment later
+        pasted = browser.run("return document.querySelector('#text').value").await;
+        if pasted != "" {
+            break;
+        }
+    }
+    let key = "0190a5b2-7c1d-7e3f-8a4b-00000000001f";
+    assert_eq!(pasted, json!(format!("SELECT * FROM \"public\".\"likes\" WHERE \"id\" = '{key}';")));
+    browser.run("document.querySelector('#text').value = ''").await;
     browser.run("const k = document.querySelector('#kind'); k.value = 'explained'; k.dispatchEvent(new Event('input'))").await;
     assert_eq!(browser.run(SHOWN).await, json!(1));
     let inside = browser.run("return document.querySelector('#list details[open]').innerText").await;

@@ -1,5 +1,4 @@
 //! The report as text, as it stands on a terminal.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use nova_reconcile::render::{self, Style};
 use nova_reconcile::{Scope, Verdict};
