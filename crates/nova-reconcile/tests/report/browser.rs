@@ -1,14 +1,17 @@
 //! A real Chromium, driven over WebDriver (<https://www.w3.org/TR/webdriver2/>) by chromedriver.
 //!
-//! Invariant: driver and browser use a fresh profile in a temporary folder and are gone at the end, whatever it is.
+//! Invariant: driver and browser use a fresh profile in a temporary folder and are gone at the end, whatever that is.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::io::{BufRead as _, BufReader};
+use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -31,6 +34,7 @@ impl Browser {
         let mut driver = Command::new("chromedriver")
             .args(["--port=0", "--log-level=SEVERE"])
             .stdout(Stdio::piped())
+            .process_group(0)
             .spawn()
             .unwrap_or_else(|error| {
                 panic!("chromedriver: {error}; install it with `apt-get install chromium chromium-driver`")
@@ -153,11 +157,16 @@ impl Browser {
 }
 
 impl Drop for Browser {
-    /// chromedriver ends its browser when it is told to end.
+    /// The browser is a grandchild that outlives its driver; both are in a process group of their own.
     fn drop(&mut self) {
-        let id = nix::unistd::Pid::from_raw(i32::try_from(self.driver.id()).unwrap_or(i32::MAX));
-        let _ = nix::sys::signal::kill(id, nix::sys::signal::Signal::SIGTERM);
+        let Ok(group) = i32::try_from(self.driver.id()) else { return };
+        let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
         let _ = self.driver.wait();
+        // The profile can be removed once nobody writes into it any more.
+        let begun = Instant::now();
+        while killpg(Pid::from_raw(group), None).is_ok() && begun.elapsed() < DEADLINE {
+            std::thread::yield_now();
+        }
     }
 }
 
