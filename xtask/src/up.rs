@@ -53,7 +53,7 @@ pub async fn up(args: UpArgs) -> Result<()> {
     if !args.foreground && already_up(&path)? {
         return Ok(());
     }
-    prerequisites::ensure(&Need::ALL).await?;
+    prerequisites::ensure(&Need::STACK).await?;
     let stack = Stack::start(options).await?;
     let state = StackState::of(&stack)?;
     if args.foreground {

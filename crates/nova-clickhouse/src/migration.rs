@@ -39,6 +39,7 @@ pub const MIGRATIONS: &[Migration] = &[
     migration!(7, "0007_feed_candidates.sql"),
     migration!(8, "0008_index_by_lsn.sql"),
     migration!(9, "0009_dead_letter_actions.sql"),
+    migration!(10, "0010_reconcile_runs.sql"),
 ];
 
 impl Migration {

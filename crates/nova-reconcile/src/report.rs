@@ -51,6 +51,12 @@ pub struct StreamReport {
     pub table: String,
     /// The topic whose rows were compared.
     pub topic: String,
+    /// The columns that identify a row in PostgreSQL.
+    pub key: Vec<String>,
+    /// The PostgreSQL column with the row's time; windows are ranges of it.
+    pub time: String,
+    /// The ClickHouse column that holds that time.
+    pub table_time: String,
     /// What it comes to.
     pub verdict: Verdict,
     /// Why the comparison did not come to an end, for [`Verdict::Incomplete`].
@@ -120,7 +126,8 @@ pub struct Window {
 pub struct Side {
     /// Rows; in ClickHouse `sum(sign)`.
     pub rows: i64,
-    /// The order-free sum over the rows' hashes, as a decimal number (it takes more than 64 bits).
+    /// The order-free sum over the rows' hashes, as a decimal number (it takes more than 64 bits); empty when the
+    /// window was not compared.
     pub checksum: String,
 }
 
@@ -219,10 +226,68 @@ impl Report {
     }
 }
 
+impl Window {
+    /// Whether both sides were read.
+    #[must_use]
+    pub fn compared(&self) -> bool {
+        !(self.postgres.checksum.is_empty() || self.clickhouse.checksum.is_empty())
+    }
+}
+
+impl Verdict {
+    /// Its name in JSON, in history and in metrics.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Equal => "equal",
+            Self::Explained => "explained",
+            Self::Different => "different",
+            Self::Incomplete => "incomplete",
+        }
+    }
+}
+
+impl DifferenceKind {
+    /// All of them, in the order in which they are told.
+    pub const ALL: [Self; 4] = [Self::Missing, Self::Extra, Self::Doubled, Self::Different];
+
+    /// Its name in JSON and in metrics.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::Extra => "extra",
+            Self::Doubled => "doubled",
+            Self::Different => "different",
+        }
+    }
+}
+
 impl Tally {
     /// Differences of all kinds.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.missing + self.extra + self.doubled + self.different
+    }
+
+    /// Differences of one kind.
+    #[must_use]
+    pub fn of(&self, kind: DifferenceKind) -> u64 {
+        match kind {
+            DifferenceKind::Missing => self.missing,
+            DifferenceKind::Extra => self.extra,
+            DifferenceKind::Doubled => self.doubled,
+            DifferenceKind::Different => self.different,
+        }
+    }
+}
+
+impl std::ops::AddAssign for Tally {
+    fn add_assign(&mut self, other: Self) {
+        self.missing += other.missing;
+        self.extra += other.extra;
+        self.doubled += other.doubled;
+        self.different += other.different;
+        self.explained += other.explained;
     }
 }

@@ -75,7 +75,7 @@ pub struct Void(usize, usize);
 /// [`Failed`] when a check failed; [`Void`] when nothing failed and a run says nothing; whatever keeps a run from its end.
 #[expect(clippy::print_stdout, reason = "the report is the command's data")]
 pub async fn run(args: ChaosArgs) -> Result<()> {
-    prerequisites::ensure(&Need::ALL).await?;
+    prerequisites::ensure(&Need::STACK).await?;
     let mut outcomes = Vec::new();
     for seed in (args.seed..).take(usize::try_from(args.seeds)?) {
         let outcome = run_seed(&args, seed).await;

@@ -44,7 +44,7 @@ pub async fn run(args: DemoArgs) -> Result<()> {
     if args.keep {
         refuse_if_up()?;
     }
-    prerequisites::ensure(&Need::ALL).await?;
+    prerequisites::ensure(&Need::STACK).await?;
     let stack = Stack::start(StackOptions { lifetime, announce: true, ..StackOptions::default() }).await?;
     say("installing Nova: source schema, ClickHouse tables, connector");
     let installation = Installation::prepare(&stack, lifetime).await?;

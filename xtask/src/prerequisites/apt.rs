@@ -26,6 +26,7 @@ pub(super) async fn packages(needs: &[Need]) -> Vec<&'static str> {
             Need::Maven => packages.push("maven"),
             Need::Npm => packages.push("npm"),
             Need::BuildTools => packages.extend(["make", "g++"]),
+            Need::Browser => packages.extend(["chromium", "chromium-driver"]),
         }
     }
     packages

@@ -25,11 +25,16 @@ pub enum Need {
     Npm,
     /// `make` and a C++ compiler, which build librdkafka.
     BuildTools,
+    /// Chromium and its driver, in which reports are tested.
+    Browser,
 }
 
 impl Need {
-    /// All of them.
-    pub const ALL: [Self; 5] = [Self::Postgres, Self::Java, Self::Maven, Self::Npm, Self::BuildTools];
+    /// What servers and our own binaries need.
+    pub const STACK: [Self; 5] = [Self::Postgres, Self::Java, Self::Maven, Self::Npm, Self::BuildTools];
+    /// All of them: what the tests need.
+    pub const ALL: [Self; 6] =
+        [Self::Postgres, Self::Java, Self::Maven, Self::Npm, Self::BuildTools, Self::Browser];
 
     /// Name for messages.
     fn name(self) -> &'static str {
@@ -39,6 +44,7 @@ impl Need {
             Self::Maven => "Maven (mvn)",
             Self::Npm => "npm",
             Self::BuildTools => "make and a C++ compiler",
+            Self::Browser => "Chromium and chromedriver",
         }
     }
 }
@@ -96,6 +102,10 @@ async fn missing_of(needs: &[Need]) -> Vec<Need> {
             Need::BuildTools => {
                 on_path("make").is_some()
                     && ["c++", "g++", "clang++"].iter().any(|name| on_path(name).is_some())
+            }
+            Need::Browser => {
+                on_path("chromedriver").is_some()
+                    && ["chromium", "google-chrome"].iter().any(|name| on_path(name).is_some())
             }
         };
         if !found {

@@ -1,0 +1,88 @@
+//! The history of runs in a real ClickHouse.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use nova_clickhouse::{Client, MIGRATIONS, Migration, Migrator, TemplateValues};
+use nova_reconcile::history::{last_good, record, runs};
+use nova_reconcile::{Report, Verdict, render};
+
+use crate::samples::{self, DAY, HOUR};
+use crate::server::{Server, number};
+
+async fn migrate(client: &Client) {
+    let nothing = || "none".to_owned();
+    let values = TemplateValues {
+        postgres_host: nothing(),
+        postgres_port: 1,
+        postgres_database: nothing(),
+        postgres_user: nothing(),
+        postgres_password: "none".into(),
+    };
+    let migration = MIGRATIONS.iter().find(|migration| migration.name.contains("reconcile_runs")).unwrap();
+    let migration = Migration { version: 1, ..*migration };
+    Migrator::new(client, &values, &[migration]).apply().await.unwrap();
+}
+
+/// Another run, `hours` later.
+fn later(mut report: Report, hours: i64) -> Report {
+    report.run_id = samples::id(u128::try_from(hours).unwrap());
+    report.started_ms += hours * HOUR;
+    report.finished_ms += hours * HOUR;
+    for snapshot in report.streams.iter_mut().flat_map(|stream| &mut stream.snapshots) {
+        snapshot.taken_ms += hours * HOUR;
+    }
+    report
+}
+
+#[tokio::test]
+async fn runs_are_kept_once_and_the_last_good_one_is_found() {
+    let server = Server::start().await;
+    let client = server.client();
+    let error = record(&client, &samples::well()).await.unwrap_err().to_string();
+    assert!(error.contains("reconcile_runs") && error.contains("nova migrate"), "{error}");
+    migrate(&client).await;
+    assert_eq!(last_good(&client, "likes").await.unwrap(), None);
+
+    let (well, trouble) = (later(samples::well(), 1), later(samples::trouble(), 2));
+    let mut part = later(samples::well(), 3);
+    part.scope.since_ms = Some(DAY);
+    let mut touched = later(samples::well(), 4);
+    touched.scope.incremental = true;
+    touched.streams.retain(|stream| stream.stream == "posts");
+    let mut odd = later(samples::well(), 5);
+    odd.streams.truncate(1);
+    odd.streams[0].stream = "o'd\\d\n\n\t{x}".to_owned();
+    odd.streams[0].verdict = Verdict::Incomplete;
+    odd.streams[0].reason = Some(samples::HOSTILE.to_owned());
+    for report in [&well, &trouble, &well, &part, &touched, &touched, &odd] {
+        record(&client, report).await.unwrap();
+    }
+    assert_eq!(number(&client, "SELECT count() FROM reconcile_runs FINAL").await, 4 + 4 + 4 + 1 + 1);
+
+    let likes = last_good(&client, "likes").await.unwrap().unwrap();
+    assert_eq!((likes.run_id, likes.verdict, likes.windows), (well.run_id, Verdict::Equal, 48));
+    assert_eq!((likes.started_ms, likes.finished_ms), (well.started_ms, well.finished_ms));
+    let snapshot = &well.streams[2].snapshots[0];
+    assert_eq!(
+        (likes.snapshot.taken_ms, likes.snapshot.lsn, likes.snapshot.xmin, likes.snapshot.xmax),
+        (snapshot.taken_ms, snapshot.lsn, snapshot.xmin, snapshot.xmax)
+    );
+    assert_eq!((likes.postgres_rows, likes.clickhouse_rows), (5_901, 5_901));
+    let posts = last_good(&client, "posts").await.unwrap().unwrap();
+    assert_eq!((posts.run_id, posts.scope.incremental), (touched.run_id, true));
+
+    let all = runs(&client, None, 100).await.unwrap();
+    assert_eq!(all.len(), 14);
+    assert_eq!((all[0].stream.as_str(), all[0].reason.as_str()), ("o'd\\d\n\n\t{x}", samples::HOSTILE));
+    let found = runs(&client, Some("likes"), 2).await.unwrap();
+    assert_eq!((found.len(), found[0].scope.since_ms, found[1].verdict), (2, Some(DAY), Verdict::Different));
+    assert_eq!((found[1].tally.missing, found[1].tally.doubled), (30, 1));
+    assert_eq!(last_good(&client, "comments").await.unwrap().unwrap().run_id, well.run_id);
+
+    let text = render::history_text(&all);
+    assert!(text.is_ascii() && text.lines().count() == 15, "{text}");
+    assert!(text.contains("different: 30 missing, 2 extra, 1 doubled, 1 different"), "{text}");
+    assert!(text.contains("equal (part of the time)") && text.contains("equal (incremental)"), "{text}");
+    let json: serde_json::Value = serde_json::from_str(&render::history_json(&all)).unwrap();
+    assert_eq!(json.as_array().unwrap().len(), 14);
+    assert!(render::history_text(&[]).contains("nova reconcile"));
+}
