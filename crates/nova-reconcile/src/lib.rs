@@ -3,9 +3,29 @@
 //! Invariant: a difference that is reported is one. Live writes never cause a false alarm, because ClickHouse's rows
 //! are restricted to the transactions that the snapshot sees.
 
+mod buckets;
+mod cell_text;
+mod clickhouse_side;
+mod compare;
+mod error;
+mod grid;
+mod hash;
+mod listing;
+mod postgres_side;
 mod report;
+mod row_json;
+mod snapshot;
+mod source_table;
+mod span;
+mod sql;
+mod sums;
+mod visibility;
 
+pub use compare::{CompareOptions, compare};
+pub use error::ReconcileError;
 pub use report::{
     Column, Difference, DifferenceKind, Explanation, REPORT_VERSION, Report, Scope, Side, SnapshotTaken,
     StreamReport, TableRow, Tally, Verdict, Window,
 };
+pub use snapshot::{PostgresAccess, Snapshot};
+pub use visibility::Visibility;

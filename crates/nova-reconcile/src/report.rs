@@ -225,4 +225,23 @@ impl Tally {
     pub fn total(&self) -> u64 {
         self.missing + self.extra + self.doubled + self.different
     }
+    /// Counts differences of a kind.
+    pub fn add(&mut self, kind: DifferenceKind, count: u64) {
+        let of_kind = match kind {
+            DifferenceKind::Missing => &mut self.missing,
+            DifferenceKind::Extra => &mut self.extra,
+            DifferenceKind::Doubled => &mut self.doubled,
+            DifferenceKind::Different => &mut self.different,
+        };
+        *of_kind += count;
+    }
+
+    /// Counts what another tally has counted, too.
+    pub fn join(&mut self, other: &Self) {
+        self.missing += other.missing;
+        self.extra += other.extra;
+        self.doubled += other.doubled;
+        self.different += other.different;
+        self.explained += other.explained;
+    }
 }

@@ -1,0 +1,1 @@
+//! One stream with differences of every kind, in tables of a few thousand rows.
