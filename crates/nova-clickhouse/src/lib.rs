@@ -34,8 +34,8 @@ pub use letter_actions::{LetterAction, LetterMark, mark_letters, marked_letters}
 pub use migrate::{MigrateError, Migrator};
 pub use migration::{MIGRATIONS, Migration, TemplateValues};
 pub use row_binary::RowBinaryBlock;
-pub use sql::{identifier, literal_content};
 pub use schema::{TableInfo, check_grant, grants};
 pub use sink::TableSink;
+pub use sql::{identifier, literal_content};
 pub use template::TemplateError;
 pub use window::{ReplayHorizon, ShortWindow};

@@ -103,8 +103,10 @@ mod tests {
         let place = |bucket| Place { window: 7, bucket };
         let sum = |rows, checksum| Sum { rows, checksum };
         let postgres = BTreeMap::from([(place(0), sum(1, 5)), (place(1), sum(2, 6)), (place(2), sum(1, 1))]);
-        let clickhouse = BTreeMap::from([(place(0), sum(1, 5)), (place(1), sum(2, 7)), (place(3), sum(0, 9))]);
-        let found: Vec<i64> = differing(&postgres, &clickhouse).iter().map(|(place, ..)| place.bucket).collect();
+        let clickhouse =
+            BTreeMap::from([(place(0), sum(1, 5)), (place(1), sum(2, 7)), (place(3), sum(0, 9))]);
+        let found: Vec<i64> =
+            differing(&postgres, &clickhouse).iter().map(|(place, ..)| place.bucket).collect();
         assert_eq!(found, [1, 2, 3]);
     }
 }

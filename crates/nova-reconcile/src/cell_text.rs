@@ -54,7 +54,8 @@ pub(crate) fn cell_text(cell: &Cell<'_>, column_type: &ColumnType) -> Option<Str
 /// ClickHouse's expression for the text of a column, `Nullable(String)`.
 pub(crate) fn column_text(name: &str, column_type: &ColumnType, holds_bytes: bool) -> String {
     let name = ch_name(name);
-    let (inner, _) = if let ColumnType::Nullable(inner) = column_type { (&**inner, true) } else { (column_type, false) };
+    let (inner, _) =
+        if let ColumnType::Nullable(inner) = column_type { (&**inner, true) } else { (column_type, false) };
     let text = match inner {
         ColumnType::String if holds_bytes => format!("concat('\\\\x', lower(hex({name})))"),
         ColumnType::String => format!("toValidUTF8({name})"),
@@ -96,9 +97,12 @@ fn trimmed(text: String) -> String {
 }
 
 fn time(ticks: i64, column_type: &ColumnType) -> String {
-    let precision = if let ColumnType::DateTime64(precision) = column_type { u32::from(*precision) } else { 0 };
+    let precision =
+        if let ColumnType::DateTime64(precision) = column_type { u32::from(*precision) } else { 0 };
     let per_second = 10_i64.pow(precision);
-    let Some(time) = DateTime::from_timestamp(ticks.div_euclid(per_second), 0) else { return ticks.to_string() };
+    let Some(time) = DateTime::from_timestamp(ticks.div_euclid(per_second), 0) else {
+        return ticks.to_string();
+    };
     let seconds = time.format("%Y-%m-%d %H:%M:%S");
     match precision {
         0 => seconds.to_string(),

@@ -47,8 +47,7 @@ pub async fn compare(
     options: &CompareOptions,
 ) -> Result<StreamReport, ReconcileError> {
     let table = TableInfo::read(client, &stream.table).await?;
-    let refuse =
-        |reason: String| ReconcileError::Refused { stream: stream.name.clone(), reason };
+    let refuse = |reason: String| ReconcileError::Refused { stream: stream.name.clone(), reason };
     let mapping = Mapping::compile(stream, &table.schema).map_err(|error| refuse(error.to_string()))?;
     let declared = mapping.columns().len().saturating_sub(LINEAGE_COLUMNS.len());
     let columns: Vec<(String, ColumnType)> = mapping.columns().iter().take(declared).cloned().collect();
@@ -110,8 +109,10 @@ struct Work<'a> {
 
 impl Work<'_> {
     async fn windows(&self, snapshot: &mut Snapshot) -> Result<Vec<Window>, ReconcileError> {
-        let (postgres, clickhouse) =
-            tokio::try_join!(self.postgres.windows(&mut snapshot.readers), self.clickhouse.windows(self.grid))?;
+        let (postgres, clickhouse) = tokio::try_join!(
+            self.postgres.windows(&mut snapshot.readers),
+            self.clickhouse.windows(self.grid)
+        )?;
         let window = |number: i64| window(self.grid, number, &postgres, &clickhouse);
         Ok((0..self.grid.count).map(window).collect())
     }
@@ -199,10 +200,11 @@ impl Work<'_> {
             return Some(format!("{} = '{source_key}'", pg_name(key)));
         }
         let part = |key: &String| {
-            let column = self.stream.columns.iter().find_map(|(name, declaration)| match &declaration.source {
-                ColumnSource::Field(field) if field.field == *key => Some(name),
-                _ => None,
-            })?;
+            let column =
+                self.stream.columns.iter().find_map(|(name, declaration)| match &declaration.source {
+                    ColumnSource::Field(field) if field.field == *key => Some(name),
+                    _ => None,
+                })?;
             let value = state.columns.iter().find(|found| found.name == *column)?.value.as_deref()?;
             // A time may have been cut: it does not name the row.
             let is_exact = source(key).is_some_and(|column| {

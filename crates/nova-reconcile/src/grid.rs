@@ -10,7 +10,8 @@ const MINUTE: i64 = 60_000;
 const HOUR: i64 = 60 * MINUTE;
 const DAY: i64 = 24 * HOUR;
 /// Widths to choose from, in milliseconds.
-const WIDTHS: [i64; 9] = [MINUTE, 5 * MINUTE, 15 * MINUTE, HOUR, 6 * HOUR, DAY, 10 * DAY, 100 * DAY, 1_000 * DAY];
+const WIDTHS: [i64; 9] =
+    [MINUTE, 5 * MINUTE, 15 * MINUTE, HOUR, 6 * HOUR, DAY, 10 * DAY, 100 * DAY, 1_000 * DAY];
 /// More windows say no more to a person, and cost memory on both servers.
 const MOST: i64 = 1_500;
 
@@ -52,7 +53,11 @@ impl Grid {
 
     /// The number of the window that begins where [`Self::postgres`] says, from a column of that.
     pub(crate) fn postgres_number(&self, begin: &str) -> String {
-        format!("((extract(epoch FROM {begin})::int8 - {}) / {})", self.from_ms / 1_000, self.width_ms / 1_000)
+        format!(
+            "((extract(epoch FROM {begin})::int8 - {}) / {})",
+            self.from_ms / 1_000,
+            self.width_ms / 1_000
+        )
     }
 
     /// ClickHouse's expression for the number of a row's window; `milliseconds` is one of type `Int64`.
@@ -100,7 +105,9 @@ mod tests {
 
     #[test]
     fn windows_are_whole_units_that_cover_all_rows_and_are_not_too_many() {
-        for (first, last) in [(0, 0), (1, 2), (1_700_000_000_123, 1_700_000_000_124), (-5, 90 * DAY), (0, 9_999 * DAY)] {
+        for (first, last) in
+            [(0, 0), (1, 2), (1_700_000_000_123, 1_700_000_000_124), (-5, 90 * DAY), (0, 9_999 * DAY)]
+        {
             let grid = Grid::over(first, last, &Scope::default());
             assert!(grid.count <= MOST, "{grid:?}");
             assert_eq!(grid.from_ms.rem_euclid(grid.width_ms), 0);

@@ -26,6 +26,9 @@ const PIECE_PAGES: i64 = 65_536;
 /// Pieces per reader, so that none waits long for another.
 const PIECES_EACH: i64 = 4;
 
+/// Window, the key's texts, the image.
+type Listed = (i64, Vec<Option<String>>, Vec<String>);
+
 /// What is asked of PostgreSQL.
 pub(crate) struct PostgresSide<'a> {
     pub(crate) stream: &'a Stream,
@@ -45,8 +48,7 @@ impl PostgresSide<'_> {
                 self.rows(0, self.grid.count - 1, piece, "")
             )
         };
-        let pieces: Vec<String> =
-            self.pieces(readers.len()).iter().map(|piece| sql(piece)).collect();
+        let pieces: Vec<String> = self.pieces(readers.len()).iter().map(|piece| sql(piece)).collect();
         let answers: Vec<(i64, i64, String)> = ask(readers, pieces, "summing up the table").await?;
         let mut sums = Sums::default();
         for (window, rows, checksum) in answers {
@@ -71,7 +73,8 @@ impl PostgresSide<'_> {
             )
         };
         let pieces: Vec<String> = self.pieces(readers.len()).iter().map(|piece| sql(piece)).collect();
-        let answers: Vec<(i64, i64, i64, String)> = ask(readers, pieces, "summing up parts of windows").await?;
+        let answers: Vec<(i64, i64, i64, String)> =
+            ask(readers, pieces, "summing up parts of windows").await?;
         let mut sums: BTreeMap<Place, Sum> = BTreeMap::new();
         for (window, bucket, rows, checksum) in answers {
             let sum = Sum { rows, checksum: number_of(&checksum)? };
@@ -101,10 +104,8 @@ impl PostgresSide<'_> {
             )
         };
         let pieces: Vec<String> = self.pieces(readers.len()).iter().map(|piece| sql(piece)).collect();
-        let answers: Vec<(i64, Vec<Option<String>>, String)> = ask(readers, pieces, "listing rows").await?;
-        let row = |(window, key, image): (i64, Vec<Option<String>>, String)| {
-            (window, row_json::read(self.stream, mapping, &image, key))
-        };
+        let answers: Vec<Listed> = ask(readers, pieces, "listing rows").await?;
+        let row = |(window, key, image): Listed| (window, row_json::read(self.stream, mapping, &image, key));
         Ok(answers.into_iter().map(row).collect())
     }
 
@@ -125,11 +126,9 @@ impl PostgresSide<'_> {
             self.source.name,
             conditions.join(" OR ")
         );
-        let answers: Vec<(i64, Vec<Option<String>>, String)> =
+        let answers: Vec<Listed> =
             ask(std::slice::from_mut(reader), vec![sql], "looking for rows by key").await?;
-        let row = |(window, key, image): (i64, Vec<Option<String>>, String)| {
-            (window, row_json::read(self.stream, mapping, &image, key))
-        };
+        let row = |(window, key, image): Listed| (window, row_json::read(self.stream, mapping, &image, key));
         Ok(answers.into_iter().map(row).collect())
     }
 
@@ -162,7 +161,8 @@ impl PostgresSide<'_> {
         let piece = |number: i64| {
             let (from, to) = (number * pages, (number + 1) * pages);
             // The last one has no end: the table may have grown meanwhile.
-            let end = if number == count - 1 { String::new() } else { format!(" AND ctid < '({to},0)'::tid") };
+            let end =
+                if number == count - 1 { String::new() } else { format!(" AND ctid < '({to},0)'::tid") };
             format!("(ctid >= '({from},0)'::tid{end})")
         };
         (0..count).map(piece).collect()
@@ -170,7 +170,8 @@ impl PostgresSide<'_> {
 }
 
 fn number_of(text: &str) -> Result<i128, ReconcileError> {
-    text.parse().map_err(|_| ReconcileError::Answer { server: "PostgreSQL", found: text.chars().take(80).collect() })
+    text.parse()
+        .map_err(|_| ReconcileError::Answer { server: "PostgreSQL", found: text.chars().take(80).collect() })
 }
 
 /// Puts the questions to whichever reader is free.

@@ -4,8 +4,8 @@
 //! Invariant: what the mapping refuses is still listed, by its key and PostgreSQL's own texts.
 
 use nova_debezium::{BytesEncoding, Message, Record, decode};
-use nova_streams::{ColumnSource, LINEAGE_COLUMNS, Lineage, Mapped, Mapping, Stream, source_key};
 use nova_streams::Cell;
+use nova_streams::{ColumnSource, LINEAGE_COLUMNS, Lineage, Mapped, Mapping, Stream, source_key};
 use uuid::Uuid;
 
 use crate::cell_text::cell_text;
@@ -21,7 +21,10 @@ pub(crate) struct SourceRow {
     pub(crate) columns: Vec<Column>,
 }
 
-/// PostgreSQL's expression for the row's `after` image as JSON text.
+/// Columns of one JSON object: a function of PostgreSQL takes a hundred arguments.
+const OBJECT: usize = 50;
+
+/// PostgreSQL's expression for the row's `after` image, as JSON objects of which it is made up (`text[]`).
 pub(crate) fn image(stream: &Stream, source: &SourceTable) -> String {
     let mut fields = Vec::new();
     for name in stream.source_columns() {
@@ -32,7 +35,9 @@ pub(crate) fn image(stream: &Stream, source: &SourceTable) -> String {
         });
         fields.push(format!("{}, {}", pg_literal(name), value(column, encoding)));
     }
-    format!("json_build_object({})::text", fields.join(", "))
+    let objects: Vec<String> =
+        fields.chunks(OBJECT).map(|some| format!("json_build_object({})::text", some.join(", "))).collect();
+    format!("ARRAY[{}]", objects.join(", "))
 }
 
 /// PostgreSQL's expression for the texts of the key's columns, as an array.
@@ -45,7 +50,9 @@ fn value(column: &SourceColumn, encoding: Option<BytesEncoding>) -> String {
     let name = pg_name(&column.name);
     let finite = |written: String| format!("CASE WHEN isfinite({name}) THEN {written} ELSE {name}::text END");
     match column.type_name.as_str() {
-        "timestamptz" => finite(format!("to_char({name} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')")),
+        "timestamptz" => {
+            finite(format!("to_char({name} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"))
+        }
         "timestamp" => finite(format!("to_char({name}, 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')")),
         "date" => format!("CASE WHEN isfinite({name}) THEN {name} - date '1970-01-01' END"),
         "numeric" | "money" | "interval" => format!("{name}::text"),
@@ -61,13 +68,24 @@ fn value(column: &SourceColumn, encoding: Option<BytesEncoding>) -> String {
 }
 
 /// The row that an image and a key's texts stand for.
-pub(crate) fn read(stream: &Stream, mapping: &Mapping, image: &str, key: Vec<Option<String>>) -> SourceRow {
-    let key: Vec<Column> = stream.key.iter().cloned().zip(key).map(|(name, value)| Column { name, value }).collect();
-    if let Some((source_key, columns)) = mapped(stream, mapping, image) {
+pub(crate) fn read(
+    stream: &Stream,
+    mapping: &Mapping,
+    image: &[String],
+    key: Vec<Option<String>>,
+) -> SourceRow {
+    let inside = |object: &String| {
+        let inner = object.strip_prefix('{').and_then(|object| object.strip_suffix('}'));
+        inner.unwrap_or_default().to_owned()
+    };
+    let image = format!("{{{}}}", image.iter().map(inside).collect::<Vec<_>>().join(","));
+    let key: Vec<Column> =
+        stream.key.iter().cloned().zip(key).map(|(name, value)| Column { name, value }).collect();
+    if let Some((source_key, columns)) = mapped(stream, mapping, &image) {
         return SourceRow { source_key, key, columns };
     }
     let parts: Vec<&str> = key.iter().map(|column| column.value.as_deref().unwrap_or_default()).collect();
-    SourceRow { source_key: source_key(&parts), columns: raw(stream, image), key }
+    SourceRow { source_key: source_key(&parts), columns: raw(stream, &image), key }
 }
 
 fn mapped(stream: &Stream, mapping: &Mapping, image: &str) -> Option<(Uuid, Vec<Column>)> {
@@ -86,9 +104,8 @@ fn mapped(stream: &Stream, mapping: &Mapping, image: &str) -> Option<(Uuid, Vec<
     let declared = mapping.columns().len().checked_sub(LINEAGE_COLUMNS.len())?;
     let place = LINEAGE_COLUMNS.iter().position(|name| *name == "source_key")?;
     let Some(Cell::Uuid(source_key)) = row.get(declared + place) else { return None };
-    let columns = mapping.columns().iter().zip(row).take(declared).map(|((name, column_type), cell)| Column {
-        name: name.clone(),
-        value: cell_text(cell, column_type),
+    let columns = mapping.columns().iter().zip(row).take(declared).map(|((name, column_type), cell)| {
+        Column { name: name.clone(), value: cell_text(cell, column_type) }
     });
     Some((*source_key, columns.collect()))
 }

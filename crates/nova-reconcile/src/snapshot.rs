@@ -63,7 +63,8 @@ impl Snapshot {
             .await
             .doing("writing a logical message")?;
         control.close().await.doing("closing a connection")?;
-        let mut taken = parse(&text).ok_or_else(|| ReconcileError::Answer { server: "PostgreSQL", found: text })?;
+        let mut taken =
+            parse(&text).ok_or_else(|| ReconcileError::Answer { server: "PostgreSQL", found: text })?;
         taken.running.retain(|transaction| !connectors.contains(&(transaction & 0xffff_ffff)));
         taken.lsn = lsn.unsigned_abs();
         taken.taken_ms = Utc::now().timestamp_millis();
@@ -129,8 +130,7 @@ pub(crate) async fn slot_lsn(
 
 /// A connection that reads gently: no statement without end, one core each.
 pub(crate) async fn connect(access: &PostgresAccess) -> Result<PgConnection, ReconcileError> {
-    let mut connection =
-        PgConnection::connect_with(&access.options).await.doing("connecting")?;
+    let mut connection = PgConnection::connect_with(&access.options).await.doing("connecting")?;
     let timeout = access.statement_timeout.as_millis();
     let settings = format!(
         "SET application_name = 'nova reconcile'; SET statement_timeout = {timeout}; SET TimeZone = 'UTC'; \
@@ -157,7 +157,8 @@ async fn connector_transactions(
     connection: &mut PgConnection,
     user: &str,
 ) -> Result<Vec<u64>, ReconcileError> {
-    let sql = "SELECT backend_xid::text::int8 FROM pg_stat_activity WHERE usename = $1 AND backend_xid IS NOT NULL";
+    let sql =
+        "SELECT backend_xid::text::int8 FROM pg_stat_activity WHERE usename = $1 AND backend_xid IS NOT NULL";
     let found: Vec<i64> = sqlx::query_scalar(sql)
         .bind(user)
         .fetch_all(connection)

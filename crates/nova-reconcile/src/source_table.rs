@@ -64,10 +64,7 @@ impl SourceTable {
     ///
     /// # Errors
     /// No such table, or no connection.
-    pub(crate) async fn read(
-        connection: &mut PgConnection,
-        stream: &Stream,
-    ) -> Result<Self, ReconcileError> {
+    pub(crate) async fn read(connection: &mut PgConnection, stream: &Stream) -> Result<Self, ReconcileError> {
         let (schema, table) = stream.source.split_once('.').unwrap_or(("public", &stream.source));
         let facts: Option<(i64, bool, i64)> = sqlx::query_as(
             "SELECT c.oid::int8, c.relkind = 'p' OR EXISTS (SELECT FROM pg_index i JOIN pg_attribute a \

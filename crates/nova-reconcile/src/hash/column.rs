@@ -79,7 +79,8 @@ impl ColumnHash {
     ) -> Result<Self, NotHashable> {
         let clickhouse = clickhouse(&ch_name(name), column_type)
             .map_err(|what| NotHashable(format!("column `{name}` {column_type}: {what}")))?;
-        let null_if = matches!(column_type, ColumnType::Nullable(_)).then(|| format!("isNull({})", ch_name(name)));
+        let null_if =
+            matches!(column_type, ColumnType::Nullable(_)).then(|| format!("isNull({})", ch_name(name)));
         let postgres = match source {
             ColumnSource::Value(value) => {
                 let cell = nova_streams::literal(value, column_type).map_err(NotHashable)?;
@@ -91,7 +92,10 @@ impl ColumnHash {
                 })?;
                 of_field(column, column_type, field).map_err(|what| {
                     let from = &column.type_name;
-                    NotHashable(format!("column `{name}` {column_type} from {from} `{}`: {what}", field.field))
+                    NotHashable(format!(
+                        "column `{name}` {column_type} from {from} `{}`: {what}",
+                        field.field
+                    ))
                 })?
             }
         };
@@ -134,9 +138,13 @@ fn postgres(column: &SourceColumn, column_type: &ColumnType, field: &FieldSource
     Ok(match column_type {
         ColumnType::Bool if of == "bool" => Form::Integer(format!("{name}::int::bigint")),
         ColumnType::Int(_) | ColumnType::UInt(_) if is_integer => Form::Integer(format!("{name}::bigint")),
-        ColumnType::Float(64) if of == "float8" || is_integer => Form::Integer(float_bits(&format!("{name}::float8"), 8)),
+        ColumnType::Float(64) if of == "float8" || is_integer => {
+            Form::Integer(float_bits(&format!("{name}::float8"), 8))
+        }
         // The message holds the shortest digits that give the same real; read as a double, they are another number.
-        ColumnType::Float(64) if of == "float4" => Form::Integer(float_bits(&format!("{name}::text::float8"), 8)),
+        ColumnType::Float(64) if of == "float4" => {
+            Form::Integer(float_bits(&format!("{name}::text::float8"), 8))
+        }
         ColumnType::Float(32) if of == "float4" => Form::Integer(float_bits(&name, 4)),
         ColumnType::String if of == "bytea" => match field.encoding {
             Some(_) => Form::Bytes(name),
@@ -164,7 +172,9 @@ fn postgres(column: &SourceColumn, column_type: &ColumnType, field: &FieldSource
                 let known: Vec<String> = members.iter().map(|(member, _)| pg_literal(member)).collect();
                 let hash = format!("hashtextextended({text} COLLATE \"C\", 0)");
                 let known = known.join(", ");
-                Form::Ready(format!("CASE WHEN {text} IN ({known}) THEN {hash} WHEN {name} IS NOT NULL THEN 0 END"))
+                Form::Ready(format!(
+                    "CASE WHEN {text} IN ({known}) THEN {hash} WHEN {name} IS NOT NULL THEN 0 END"
+                ))
             }
             None => return refuse(),
         },
@@ -212,7 +222,10 @@ fn constant(cell: &Cell<'_>, column_type: &ColumnType) -> Form {
         Cell::Int(number) => match inner {
             ColumnType::Enum { members, .. } => {
                 let member = members.iter().find(|(_, known)| i64::from(*known) == *number);
-                Form::Ready(format!("({})::bigint", member.map_or(0, |(name, _)| hash_bytes(name.as_bytes()))))
+                Form::Ready(format!(
+                    "({})::bigint",
+                    member.map_or(0, |(name, _)| hash_bytes(name.as_bytes()))
+                ))
             }
             _ => Form::Integer(format!("({number})::bigint")),
         },
@@ -253,11 +266,15 @@ fn float_constant(value: f64, column_type: &ColumnType) -> i64 {
 /// ClickHouse's value in the form of the type.
 fn clickhouse(name: &str, column_type: &ColumnType) -> Result<ClickHouseHash, String> {
     let integer = |expression: String| ClickHouseHash::Ladder(Kind::Integer, expression);
-    let md5 = |bytes: String| ClickHouseHash::Ready(format!("reinterpretAsInt64(reverse(substring(MD5({bytes}), 1, 8)))"));
+    let md5 = |bytes: String| {
+        ClickHouseHash::Ready(format!("reinterpretAsInt64(reverse(substring(MD5({bytes}), 1, 8)))"))
+    };
     Ok(match column_type {
         ColumnType::Nullable(inner) => return clickhouse(&format!("assumeNotNull({name})"), inner),
         ColumnType::Bool | ColumnType::Int(_) | ColumnType::UInt(_) => integer(format!("toInt64({name})")),
-        ColumnType::Float(32) => integer(format!("if(isNaN({name}), -1, toInt64(reinterpretAsUInt32({name})))")),
+        ColumnType::Float(32) => {
+            integer(format!("if(isNaN({name}), -1, toInt64(reinterpretAsUInt32({name})))"))
+        }
         ColumnType::Float(_) => integer(format!("if(isNaN({name}), -1, reinterpretAsInt64({name}))")),
         ColumnType::String => md5(name.to_owned()),
         ColumnType::Uuid => ClickHouseHash::Ladder(Kind::Uuid, name.to_owned()),
@@ -278,10 +295,14 @@ fn clickhouse(name: &str, column_type: &ColumnType) -> Result<ClickHouseHash, St
         ColumnType::Decimal { .. } => integer(format!("toInt64(reinterpretAsInt32({name}))")),
         ColumnType::Enum { members, .. } => {
             let numbers: Vec<String> = members.iter().map(|(_, number)| number.to_string()).collect();
-            let hashes: Vec<String> =
-                members.iter().map(|(member, _)| format!("toInt64({})", hash_bytes(member.as_bytes()))).collect();
+            let hashes: Vec<String> = members
+                .iter()
+                .map(|(member, _)| format!("toInt64({})", hash_bytes(member.as_bytes())))
+                .collect();
             let (numbers, hashes) = (numbers.join(", "), hashes.join(", "));
-            ClickHouseHash::Ready(format!("transform(CAST({name}, 'Int16'), [{numbers}], [{hashes}], toInt64(0))"))
+            ClickHouseHash::Ready(format!(
+                "transform(CAST({name}, 'Int16'), [{numbers}], [{hashes}], toInt64(0))"
+            ))
         }
         ColumnType::Array(inner) => md5(array::clickhouse(name, inner)?),
     })

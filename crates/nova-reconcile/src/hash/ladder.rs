@@ -86,7 +86,8 @@ fn level(Input { name, kind, .. }: &Input, step: usize) -> String {
     let is_long = *kind == Kind::Uuid;
     if let (true, Some(rotation)) = (is_long, MIX.get(step)) {
         let (x, y, z) = [('a', 'b', 'c'), ('b', 'c', 'a'), ('c', 'a', 'b')][step % 3];
-        let mixed = format!("bitXor(toUInt32({} - {}), bitRotateLeft({}, {rotation}))", old(x), old(z), old(z));
+        let mixed =
+            format!("bitXor(toUInt32({} - {}), bitRotateLeft({}, {rotation}))", old(x), old(z), old(z));
         changed.push((x, mixed));
         changed.push((z, format!("toUInt32({} + {})", old(z), old(y))));
     } else if is_long && step == MIX.len() {

@@ -37,13 +37,13 @@ impl RowHash {
         source: &SourceTable,
         columns: &[(String, ColumnType)],
     ) -> Result<Self, ReconcileError> {
-        let refuse =
-            |what: String| ReconcileError::Refused { stream: stream.name.clone(), reason: what };
+        let refuse = |what: String| ReconcileError::Refused { stream: stream.name.clone(), reason: what };
         let mut hashes = Vec::new();
         for (name, column_type) in columns {
             let Some(declaration) = stream.columns.get(name) else { continue };
-            let hash = ColumnHash::declared(name, column_type, &declaration.source, |field| source.column(field))
-                .map_err(|error| refuse(error.to_string()))?;
+            let hash =
+                ColumnHash::declared(name, column_type, &declaration.source, |field| source.column(field))
+                    .map_err(|error| refuse(error.to_string()))?;
             hashes.push(hash);
         }
         if let [key] = stream.key.as_slice()
@@ -56,7 +56,8 @@ impl RowHash {
 
     /// PostgreSQL's expression, `bigint`.
     pub(crate) fn postgres(&self) -> String {
-        let shifted = |(place, column): (usize, &ColumnHash)| format!("({} << {})", column.postgres, place % SHIFTS);
+        let shifted =
+            |(place, column): (usize, &ColumnHash)| format!("({} << {})", column.postgres, place % SHIFTS);
         let all: Vec<String> = self.columns.iter().enumerate().map(shifted).collect();
         format!("({})", all.join(" # "))
     }
