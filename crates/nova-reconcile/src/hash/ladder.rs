@@ -53,9 +53,8 @@ fn word(name: &str, letter: char, level: usize) -> String {
     format!("{name}_{letter}{level}")
 }
 
-/// The words before the first step.
-fn begin(input: &Input) -> String {
-    let Input { name, kind, expression } = input;
+/// The words before the first step. An integer has only the last steps, and waits for them as it is.
+fn begin(Input { name, kind, expression }: &Input) -> String {
     let [a, b, c, w] = ['a', 'b', 'c', 'w'].map(|letter| word(name, letter, 0));
     match kind {
         Kind::Uuid => {
@@ -67,23 +66,33 @@ fn begin(input: &Input) -> String {
                  toUInt32({low} + {initial}) AS {c}, toUInt32(bitShiftRight({low}, 32)) AS {w}"
             )
         }
-        Kind::Integer => {
-            let initial = INITIAL.wrapping_add(4);
-            let value = format!("({expression})");
-            format!(
-                "toUInt32(bitXor(toUInt32({value}), \
-                 toUInt32(bitShiftRight(if({value} >= 0, {value}, bitNot({value})), 32))) + {initial}) AS {a}, \
-                 toUInt32({initial}) AS {b}, toUInt32({initial}) AS {c}"
-            )
-        }
+        Kind::Integer => format!("{expression} AS {w}"),
     }
+}
+
+/// The words of an integer before its first step. The upper half counts so that a value has the same hash as `bigint`
+/// and as `int`.
+fn begin_integer(name: &str, step: usize) -> String {
+    let initial = INITIAL.wrapping_add(4);
+    let value = word(name, 'w', step);
+    let [a, b, c] = ['a', 'b', 'c'].map(|letter| word(name, letter, step + 1));
+    format!(
+        "toUInt32(bitXor(toUInt32({value}), toUInt32(bitShiftRight(if({value} >= 0, {value}, bitNot({value})), 32))) \
+         + {initial}) AS {a}, toUInt32({initial}) AS {b}, toUInt32({initial}) AS {c}"
+    )
 }
 
 /// One step of a column, from the words of level `step` to those of the next.
 fn level(Input { name, kind, .. }: &Input, step: usize) -> String {
     let old = |letter: char| word(name, letter, step);
-    let mut changed: Vec<(char, String)> = Vec::new();
     let is_long = *kind == Kind::Uuid;
+    if !is_long && step < MIX.len() {
+        return format!("{} AS {}", old('w'), word(name, 'w', step + 1));
+    }
+    if !is_long && step == MIX.len() {
+        return begin_integer(name, step);
+    }
+    let mut changed: Vec<(char, String)> = Vec::new();
     if let (true, Some(rotation)) = (is_long, MIX.get(step)) {
         let (x, y, z) = [('a', 'b', 'c'), ('b', 'c', 'a'), ('c', 'a', 'b')][step % 3];
         let mixed =

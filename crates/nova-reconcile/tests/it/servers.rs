@@ -35,7 +35,7 @@ impl Servers {
                 user: server.user().to_owned(),
                 password: server.password().to_owned().into(),
                 connect_timeout: Duration::from_secs(5),
-                request_timeout: Duration::from_secs(120),
+                request_timeout: Duration::from_secs(600),
             })
             .unwrap()
         };
