@@ -36,5 +36,6 @@ pub use migration::{MIGRATIONS, Migration, TemplateValues};
 pub use row_binary::RowBinaryBlock;
 pub use schema::{TableInfo, check_grant, grants};
 pub use sink::TableSink;
+pub use sql::{identifier, literal_content};
 pub use template::TemplateError;
 pub use window::{ReplayHorizon, ShortWindow};

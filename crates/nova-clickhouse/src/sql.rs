@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use uuid::Uuid;
 
 /// The name as a quoted identifier.
-pub(crate) fn identifier(name: &str) -> String {
+pub fn identifier(name: &str) -> String {
     let mut quoted = String::with_capacity(name.len() + 2);
     quoted.push('`');
     escape_into(&mut quoted, name, '`');
@@ -16,7 +16,7 @@ pub(crate) fn identifier(name: &str) -> String {
 }
 
 /// The text as the inside of a `'…'` literal.
-pub(crate) fn literal_content(text: &str) -> String {
+pub fn literal_content(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     escape_into(&mut escaped, text, '\'');
     escaped

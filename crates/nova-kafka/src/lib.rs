@@ -22,6 +22,7 @@ mod reread;
 mod source;
 mod stored_letter;
 mod talk;
+mod unread;
 
 pub use admin::{Created, TopicFacts, TopicSpec, create_topics, topic_facts};
 pub use dead_letters::KafkaDeadLetters;
@@ -32,3 +33,4 @@ pub use offsets::{Position, members, message_times, positions, set_offsets};
 pub use options::{GroupProtocol, KafkaConnection, KafkaOptions};
 pub use source::KafkaSource;
 pub use stored_letter::{Cut, ForeignMessage, StoredLetter};
+pub use unread::unread;

@@ -6,9 +6,36 @@
 pub mod history;
 pub mod metrics;
 pub mod render;
-mod report;
 
+mod buckets;
+mod cell_text;
+mod checkpoint;
+mod clickhouse_side;
+mod compare;
+mod error;
+mod grid;
+mod hash;
+mod listing;
+mod postgres_side;
+mod report;
+mod row_json;
+mod run;
+mod snapshot;
+mod source_table;
+mod span;
+mod sql;
+mod sums;
+mod visibility;
+mod wait;
+
+pub use checkpoint::Checkpoint;
+pub use compare::{CompareOptions, compare};
+pub use error::ReconcileError;
 pub use report::{
     Column, Difference, DifferenceKind, Explanation, REPORT_VERSION, Report, Scope, Side, SnapshotTaken,
     StreamReport, TableRow, Tally, Verdict, Window,
 };
+pub use run::{Progress, Reconciler, RunOptions};
+pub use snapshot::{PostgresAccess, Snapshot};
+pub use visibility::Visibility;
+pub use wait::{Route, Waiting, wait};

@@ -280,6 +280,17 @@ impl Tally {
             DifferenceKind::Different => self.different,
         }
     }
+
+    /// Counts differences of a kind.
+    pub fn add(&mut self, kind: DifferenceKind, count: u64) {
+        let of_kind = match kind {
+            DifferenceKind::Missing => &mut self.missing,
+            DifferenceKind::Extra => &mut self.extra,
+            DifferenceKind::Doubled => &mut self.doubled,
+            DifferenceKind::Different => &mut self.different,
+        };
+        *of_kind += count;
+    }
 }
 
 impl std::ops::AddAssign for Tally {

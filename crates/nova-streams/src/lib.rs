@@ -30,6 +30,7 @@ pub use definition::{
 pub use diagnostic::{Diagnostic, StreamsError};
 pub use event::{EventOrigin, decode_event};
 pub use identity::source_key;
+pub use literal::literal;
 pub use map::{Lineage, MapError, MapErrorKind, Mapped, SkipReason};
 pub use mapping::Mapping;
 pub use plan::LINEAGE_COLUMNS;

@@ -9,8 +9,11 @@ use uuid::Uuid;
 use crate::convert::{enum_member, in_int_range, in_uint_range, ticks_from_micros};
 use crate::{Cell, ColumnType};
 
-/// The cell that a literal stands for, or what the column would take instead.
-pub(crate) fn literal(value: &Value, column_type: &ColumnType) -> Result<Cell<'static>, String> {
+/// The cell that a literal stands for.
+///
+/// # Errors
+/// What the column would take instead, as a sentence.
+pub fn literal(value: &Value, column_type: &ColumnType) -> Result<Cell<'static>, String> {
     let expected = |what: &str| Err(format!("`{value}` does not fit {column_type}: write {what}"));
     match (column_type, value) {
         (ColumnType::Nullable(inner), _) => literal(value, inner),

@@ -1,0 +1,7 @@
+//! The crate against real servers: PostgreSQL and the real ClickHouse engine.
+//!
+//! Each test starts servers of its own, which end with it.
+
+mod comparing;
+mod hashes;
+mod servers;
