@@ -3,7 +3,7 @@
 //! Invariant: what is compared on both sides is the same set of rows: those of the scope that the snapshot sees.
 
 use nova_clickhouse::{Client, TableInfo};
-use nova_streams::{ColumnSource, ColumnType, LINEAGE_COLUMNS, Mapping, Stream};
+use nova_streams::{ColumnSource, ColumnType, Format, LINEAGE_COLUMNS, Mapping, Stream};
 use uuid::Uuid;
 
 use crate::ReconcileError;
@@ -46,8 +46,13 @@ pub async fn compare(
     stream: &Stream,
     options: &CompareOptions,
 ) -> Result<StreamReport, ReconcileError> {
-    let table = TableInfo::read(client, &stream.table).await?;
     let refuse = |reason: String| ReconcileError::Refused { stream: stream.name.clone(), reason };
+    if stream.format != Format::Debezium {
+        return Err(refuse(
+            "its rows are made of events, whose time and form PostgreSQL does not know".to_owned(),
+        ));
+    }
+    let table = TableInfo::read(client, &stream.table).await?;
     let mapping = Mapping::compile(stream, &table.schema).map_err(|error| refuse(error.to_string()))?;
     let declared = mapping.columns().len().saturating_sub(LINEAGE_COLUMNS.len());
     let columns: Vec<(String, ColumnType)> = mapping.columns().iter().take(declared).cloned().collect();

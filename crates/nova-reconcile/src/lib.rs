@@ -13,6 +13,7 @@ mod checkpoint;
 mod clickhouse_side;
 mod compare;
 mod error;
+mod explain;
 mod grid;
 mod hash;
 mod listing;

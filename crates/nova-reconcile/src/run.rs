@@ -14,6 +14,7 @@ use uuid::Uuid;
 use crate::ReconcileError;
 use crate::checkpoint::Checkpoint;
 use crate::compare::{CompareOptions, compare};
+use crate::explain::explain;
 use crate::report::{REPORT_VERSION, Report, StreamReport, Tally, Verdict};
 use crate::snapshot::{PostgresAccess, Snapshot};
 use crate::wait::{Route, Waiting, wait};
@@ -59,6 +60,8 @@ pub struct Reconciler {
     pub postgres: PostgresAccess,
     /// The topics.
     pub kafka: KafkaConnection,
+    /// Where poison goes; empty for nowhere.
+    pub dead_letter_topic: String,
     /// How.
     pub options: RunOptions,
 }
@@ -77,6 +80,26 @@ impl Reconciler {
         let tell = |waiting: &Waiting| progress(&Progress::Waiting(waiting.clone()));
         wait(&mut snapshot, &self.postgres, &self.kafka, routes, self.options.timeout, &tell).await?;
         Ok(snapshot)
+    }
+
+    /// Compares one stream as of a snapshot that slot and group have passed, and looks up what dead letters explain. A
+    /// stream that cannot be compared is incomplete.
+    ///
+    /// # Errors
+    /// A server that cannot be asked.
+    pub async fn stream(
+        &self,
+        snapshot: &mut Snapshot,
+        stream: &Stream,
+    ) -> Result<StreamReport, ReconcileError> {
+        let mut report = match compare(&self.clickhouse, snapshot, stream, &self.options.compare).await {
+            Err(ReconcileError::Refused { reason, .. }) => return Ok(incomplete(stream, reason)),
+            report => report?,
+        };
+        if !self.dead_letter_topic.is_empty() {
+            explain(&self.kafka, &self.dead_letter_topic, stream, &mut report).await?;
+        }
+        Ok(report)
     }
 
     /// Compares the streams, given with their consumer groups; `checkpoint` keeps what is done.
@@ -109,10 +132,7 @@ impl Reconciler {
                 }
             };
             progress(&Progress::Comparing { stream: stream.name.clone() });
-            let report = match compare(&self.clickhouse, &mut snapshot, stream, &self.options.compare).await {
-                Err(ReconcileError::Refused { reason, .. }) => incomplete(stream, reason),
-                report => report?,
-            };
+            let report = self.stream(&mut snapshot, stream).await?;
             progress(&Progress::Done { stream: stream.name.clone(), verdict: report.verdict });
             checkpoint.keep(report)?;
             held = Some(snapshot);

@@ -8,6 +8,7 @@ use clap::{ArgGroup, Args, Parser, Subcommand};
 
 use crate::dlq::DlqCommand;
 use crate::offsets::Target;
+use crate::reconcile::ReconcileArgs;
 
 /// PostgreSQL changes as event streams in ClickHouse: exactly what was committed, and provably so.
 #[derive(Debug, Parser)]
@@ -95,6 +96,10 @@ pub enum Command {
     /// Dead letters: messages that could not become rows. List, show, retry or discard them.
     #[command(subcommand)]
     Dlq(DlqCommand),
+    /// Compare PostgreSQL with ClickHouse as of one snapshot, while writes go on. Exit code 3: they differ; 4: not all could
+    /// be compared.
+    #[command(after_help = "Examples:\n  nova reconcile\n  nova reconcile --stream likes --since 2h -o json")]
+    Reconcile(ReconcileArgs),
     /// The table into which applications write events: its days.
     #[command(subcommand)]
     Outbox(OutboxCommand),
@@ -107,7 +112,7 @@ pub enum Command {
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("what").required(true).args(["worker", "stream"]))]
 pub struct RunArgs {
-    /// The worker whose streams to run, as declared (`worker = "cdc"`).
+    /// The worker whose streams to run, as declared (`worker = "cdc"`); `reconcile` compares, on a schedule.
     pub worker: Option<String>,
     /// Run this stream alone; can be repeated.
     #[arg(long, value_name = "NAME")]

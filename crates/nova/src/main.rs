@@ -12,6 +12,7 @@ mod exit;
 mod migrate;
 mod offsets;
 mod outbox;
+mod reconcile;
 mod run;
 mod schema;
 mod settings;
@@ -58,6 +59,7 @@ async fn dispatch(cli: &Cli) -> Outcome {
         Command::Connector(command) => connector::run(command, &config, &streams).await,
         Command::Doctor(args) => doctor::run(args, &config, &streams).await,
         Command::Dlq(command) => dlq::run(command, &config, &streams).await,
+        Command::Reconcile(args) => reconcile::run(args, &config, &streams).await,
         Command::Outbox(OutboxCommand::Maintain(args)) => outbox::run(args, &config, &streams).await,
         Command::Offsets(command) => offsets::run(command, &config, &streams).await,
     };

@@ -4,6 +4,7 @@
 //! [`Secret`] except into the connection that needs it.
 
 mod load;
+mod reconcile;
 mod secret;
 mod show;
 mod telemetry;
@@ -16,6 +17,7 @@ use nova_pipeline::{NewGroup, PipelineOptions, PoisonLimits};
 use serde::{Deserialize, Serialize};
 
 pub use load::{ConfigError, Loaded};
+pub use reconcile::ReconcileConfig;
 pub use secret::{HIDDEN, Secret};
 pub use telemetry::TelemetryConfig;
 
@@ -36,6 +38,8 @@ pub struct Config {
     pub clickhouse: ClickHouseConfig,
     /// Limits of each stream's pipeline.
     pub pipeline: PipelineConfig,
+    /// Comparing PostgreSQL with ClickHouse.
+    pub reconcile: ReconcileConfig,
     /// Health, metrics.
     pub admin: AdminConfig,
     /// Messages on stderr.

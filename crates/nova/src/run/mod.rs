@@ -28,6 +28,7 @@ use crate::admin::AdminServer;
 use crate::cli::RunArgs;
 use crate::config::Config;
 use crate::exit::{Exit, Failure, Outcome};
+use crate::reconcile::{self, ReconcileWorker};
 use crate::telemetry;
 
 /// How often servers are looked at.
@@ -42,7 +43,13 @@ pub async fn run(args: &RunArgs, config: &Config, streams: &StreamSet) -> Outcom
         telemetry::init_metrics().map_err(|error| Failure::new(Exit::Failure, error.to_string()))?;
     info!(address = %admin.address(), streams = ?names(&chosen), version = env!("CARGO_PKG_VERSION"), "nova runs");
 
-    let workers = stream_workers(args, config, streams, &chosen, &client);
+    let workers = if is_reconcile(args) {
+        let options =
+            ManagerOptions { drain_deadline: config.pipeline.shutdown_deadline, ..ManagerOptions::default() };
+        WorkerManager::new(options).add(Arc::new(ReconcileWorker::new(config, streams)))
+    } else {
+        stream_workers(args, config, streams, &chosen, &client)
+    };
     let watchers = server_watchers(config, &chosen, client);
     let boards = vec![workers.health(), watchers.health()];
     let (shutdown, force) = (workers.shutdown_token(), workers.force_token());
@@ -65,12 +72,20 @@ pub async fn run(args: &RunArgs, config: &Config, streams: &StreamSet) -> Outcom
     conclude(outcome, signal)
 }
 
+/// Whether the comparison is asked for, and no stream.
+fn is_reconcile(args: &RunArgs) -> bool {
+    args.worker.as_deref() == Some(reconcile::NAME)
+}
+
 fn names(streams: &[&Stream]) -> Vec<String> {
     streams.iter().map(|stream| stream.name.clone()).collect()
 }
 
 /// The streams that the command line asks for.
 fn choose<'s>(args: &RunArgs, streams: &'s StreamSet) -> Result<Vec<&'s Stream>, Failure> {
+    if is_reconcile(args) {
+        return Ok(streams.iter().collect());
+    }
     if let Some(worker) = &args.worker {
         let chosen = streams.of_worker(worker);
         if chosen.is_empty() {

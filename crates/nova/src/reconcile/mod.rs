@@ -1,0 +1,168 @@
+//! `nova reconcile`: PostgreSQL against ClickHouse as of one snapshot, once or again and again.
+//!
+//! Invariant: comparing changes nothing on either server, except for a logical message in PostgreSQL's log. What was
+//! found is data on stdout; what is being waited for is said on stderr.
+
+mod args;
+mod progress;
+mod worker;
+
+use nova_reconcile::{
+    Checkpoint, CompareOptions, PostgresAccess, ReconcileError, Reconciler, Report, RunOptions, Scope,
+    StreamReport, Verdict,
+};
+use nova_streams::{Format, Stream, StreamSet};
+
+pub use args::ReconcileArgs;
+use progress::Told;
+pub use worker::{NAME, ReconcileWorker};
+
+use crate::cli::Output;
+use crate::config::{ClickHouseConfig, Config};
+use crate::doctor::postgres_options;
+use crate::exit::{Exit, Failure, Outcome};
+use crate::run::{clickhouse_client, declared, kafka_connection};
+
+/// Runs `nova reconcile`.
+pub async fn run(args: &ReconcileArgs, config: &Config, streams: &StreamSet) -> Outcome {
+    let chosen = choose(&args.stream, streams)?;
+    let since_ms = args.since.map(|time| time.0);
+    let until_ms = args.until.map(|time| time.0);
+    if let (Some(since), Some(until)) = (since_ms, until_ms)
+        && since >= until
+    {
+        return Err(Failure::new(Exit::Usage, "--since is not before --until: there is nothing to compare"));
+    }
+    let mut config = config.clone();
+    let limits = &mut config.reconcile;
+    limits.parallel = args.parallel.unwrap_or(limits.parallel).max(1);
+    limits.timeout = args.timeout.unwrap_or(limits.timeout);
+    limits.max_listed = args.max_listed.unwrap_or(limits.max_listed);
+    let scope = Scope { since_ms, until_ms, incremental: false };
+    let reconciler = reconciler(&config, scope.clone())?;
+    let names: Vec<String> = chosen.iter().map(|stream| stream.name.clone()).collect();
+    let checkpoint = match &args.checkpoint {
+        Some(file) => Checkpoint::open(file.clone(), &scope, &names)?,
+        None => Checkpoint::none(&scope, &names),
+    };
+    let told = Told::start();
+    let tell = |progress: &nova_reconcile::Progress| told.tell(progress);
+    let groups = with_groups(&config, &chosen);
+    let comparing = reconciler.run(&groups, checkpoint, &tell);
+    let report = tokio::select! {
+        report = comparing => report?,
+        _ = tokio::signal::ctrl_c() => {
+            let cure = match &args.checkpoint {
+                Some(file) => format!("The same command goes on from {}.", file.display()),
+                None => "With --checkpoint FILE, the same command would go on where it was ended.".to_owned(),
+            };
+            return Err(Failure::new(Exit::Interrupted, "interrupted").with_cure(cure));
+        }
+    };
+    drop(told);
+    show(&report, args)?;
+    conclude(&report)
+}
+
+/// The streams that were asked for; all that are made of table changes, if none was.
+fn choose<'s>(names: &[String], streams: &'s StreamSet) -> Result<Vec<&'s Stream>, Failure> {
+    if !names.is_empty() {
+        return names.iter().map(|name| declared(name, streams)).collect();
+    }
+    Ok(comparable(streams))
+}
+
+/// The streams that are made of table changes.
+fn comparable(streams: &StreamSet) -> Vec<&Stream> {
+    streams.iter().filter(|stream| stream.format == Format::Debezium).collect()
+}
+
+fn with_groups<'s>(config: &Config, streams: &[&'s Stream]) -> Vec<(&'s Stream, String)> {
+    streams.iter().map(|stream| (*stream, config.group(&stream.name))).collect()
+}
+
+/// What the configuration says about comparing.
+fn reconciler(config: &Config, scope: Scope) -> Result<Reconciler, Failure> {
+    let limits = &config.reconcile;
+    let clickhouse =
+        ClickHouseConfig { request_timeout: limits.statement_timeout, ..config.clickhouse.clone() };
+    Ok(Reconciler {
+        clickhouse: clickhouse_client(&clickhouse)?,
+        postgres: PostgresAccess {
+            options: postgres_options(&config.postgres, &config.postgres.user, &config.postgres.password),
+            parallel: limits.parallel,
+            statement_timeout: limits.statement_timeout,
+            slot: config.connect.slot.clone(),
+            replication_user: config.connect.replication_user.clone(),
+        },
+        kafka: kafka_connection(config),
+        dead_letter_topic: config.kafka.dead_letter_topic.clone(),
+        options: RunOptions {
+            compare: CompareOptions { scope, max_listed: limits.max_listed, parallel: limits.parallel },
+            timeout: limits.timeout,
+            max_snapshot_age: limits.max_snapshot_age,
+            nova_version: env!("CARGO_PKG_VERSION").to_owned(),
+        },
+    })
+}
+
+fn show(report: &Report, args: &ReconcileArgs) -> Outcome {
+    let json = serde_json::to_string_pretty(report)
+        .map_err(|error| Failure::new(Exit::Failure, format!("the report cannot be written: {error}")))?;
+    match args.output {
+        Output::Table | Output::Json => println!("{json}"),
+    }
+    Ok(())
+}
+
+fn conclude(report: &Report) -> Outcome {
+    let of = |verdict: Verdict| {
+        let names = report.streams.iter().filter(|stream| stream.verdict == verdict);
+        names.map(named).collect::<Vec<_>>().join(", ")
+    };
+    match report.verdict() {
+        Verdict::Equal => Ok(()),
+        Verdict::Explained => {
+            Err(Failure::new(Exit::Differences, "the only differences are messages that became dead letters")
+                .with_cure("`nova dlq list` shows them, `nova dlq retry` takes them up again."))
+        }
+        Verdict::Incomplete => {
+            let what = format!("not compared: {}", of(Verdict::Incomplete));
+            Err(Failure::new(Exit::Partial, what).with_cure("The other streams are equal."))
+        }
+        Verdict::Different => {
+            let what = format!("PostgreSQL and ClickHouse differ: {}", of(Verdict::Different));
+            Err(Failure::new(Exit::Differences, what))
+        }
+    }
+}
+
+fn named(stream: &StreamReport) -> String {
+    match &stream.reason {
+        Some(reason) => format!("{} ({reason})", stream.stream),
+        None => format!("{} ({} keys)", stream.stream, stream.tally.total()),
+    }
+}
+
+impl From<ReconcileError> for Failure {
+    fn from(error: ReconcileError) -> Self {
+        let message = error.to_string();
+        let unavailable = |cure: &str| Self::new(Exit::Unavailable, message.clone()).with_cure(cure);
+        match error {
+            ReconcileError::Pipeline(error) => error.into(),
+            ReconcileError::ClickHouse(error) => nova_pipeline::PipelineError::from(error).into(),
+            ReconcileError::TimedOut { .. } => unavailable("With --timeout it may take longer."),
+            ReconcileError::Postgres { source: sqlx::Error::Database(_), .. } => {
+                Self::new(Exit::Failure, message).with_cure("`nova doctor` looks at what the role needs.")
+            }
+            ReconcileError::Postgres { .. } => {
+                unavailable("Start PostgreSQL, or correct postgres.host and postgres.port.")
+            }
+            ReconcileError::Source(_) => unavailable("`nova doctor` looks at the slot."),
+            ReconcileError::Refused { .. } | ReconcileError::Checkpoint { .. } => {
+                Self::new(Exit::Usage, message)
+            }
+            ReconcileError::Answer { .. } => Self::new(Exit::Failure, message),
+        }
+    }
+}
