@@ -34,7 +34,7 @@ impl<M: Message + Send> SourceMessage for KafkaMessage<M> {
 
     fn header(&self, name: &str) -> Option<&[u8]> {
         let headers = self.0.headers()?;
-        (0..headers.count()).find_map(|at| read(headers, at).filter(|(key, _)| *key == name)?.1)
+        (0..headers.count()).filter_map(|at| read(headers, at)).find(|(key, _)| *key == name)?.1
     }
 
     fn headers(&self) -> Vec<(String, Option<Vec<u8>>)> {
@@ -69,7 +69,9 @@ mod tests {
     #[test]
     fn a_header_is_the_first_of_its_name() {
         let mut headers = OwnedHeaders::new();
-        for (key, value) in [("id", Some("7")), ("seq", Some("1")), ("seq", Some("2")), ("none", None)] {
+        for (key, value) in
+            [("id", Some("7")), ("seq", Some("1")), ("seq", Some("2")), ("none", None), ("none", Some("3"))]
+        {
             headers = headers.insert(Header { key, value });
         }
         let message = |headers| {
