@@ -22,6 +22,8 @@ use days::{Day, Days};
 use report::Report;
 use slot::Slot;
 
+/// SQLSTATE of a lock that did not come within `lock_timeout`.
+const LOCK_NOT_AVAILABLE: &str = "55P03";
 const CONNECT_WITHIN: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// Runs `nova outbox maintain`.
@@ -74,24 +76,29 @@ async fn connect(config: &Config) -> Result<PgConnection, Failure> {
     })
 }
 
-/// Two runs side by side would detach the same days.
+/// Two runs side by side would detach the same days. The lock of a run that has just ended, or was killed, is given back
+/// when PostgreSQL has noticed; so this waits for it as long as for any lock.
 async fn alone(connection: &mut PgConnection) -> Outcome {
-    let lock = "SELECT pg_try_advisory_lock(hashtext('nova outbox maintain'))";
-    match sqlx::query_scalar::<_, bool>(lock).fetch_one(connection).await {
-        Ok(true) => Ok(()),
-        Ok(false) => Err(Failure::new(Exit::Failure, "another `nova outbox maintain` is at work")
-            .with_cure("Wait for it to end.")),
-        Err(error) => Err(refused(&error)),
+    let lock = "SELECT pg_advisory_lock(hashtext('nova outbox maintain'))";
+    let Err(error) = sqlx::query(lock).execute(connection).await else { return Ok(()) };
+    if sqlstate(&error).as_deref() == Some(LOCK_NOT_AVAILABLE) {
+        return Err(Failure::new(Exit::Failure, "another `nova outbox maintain` is at work")
+            .with_cure("Wait for it to end."));
     }
+    Err(refused(&error))
+}
+
+fn sqlstate(error: &sqlx::Error) -> Option<String> {
+    Some(error.as_database_error()?.code()?.into_owned())
 }
 
 /// What PostgreSQL refused, with the cure for the usual reasons
 /// (<https://www.postgresql.org/docs/current/errcodes-appendix.html>).
 fn refused(error: &sqlx::Error) -> Failure {
-    let cure = match error.as_database_error().and_then(|error| error.code()).as_deref() {
+    let cure = match sqlstate(error).as_deref() {
         Some("42501") => "Set postgres.owner to the role that owns the outbox.",
         Some("42P01" | "42883") => "Apply schemas/postgres/migrations.",
-        Some("55P03") => {
+        Some(LOCK_NOT_AVAILABLE) => {
             "A long transaction holds the outbox (pg_stat_activity.xact_start); run this again when it has ended."
         }
         _ => "See PostgreSQL's log.",
