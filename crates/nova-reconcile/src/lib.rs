@@ -6,6 +6,7 @@
 pub mod history;
 pub mod metrics;
 pub mod render;
+pub mod repair;
 
 mod buckets;
 mod cell_text;
