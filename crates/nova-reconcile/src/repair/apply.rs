@@ -77,7 +77,7 @@ pub struct Application<'p, K, L> {
     places: Places,
     columns: &'p [(String, ColumnType)],
     writer: Once<K>,
-    look: L,
+    look: &'p L,
 }
 
 /// Entries whose rows are inserted together: their indexes in the plan, and the places of their rows.
@@ -97,7 +97,7 @@ impl<'p, K: Sink, L: Look> Application<'p, K, L> {
         stream: &'p StreamPlan,
         columns: &'p [(String, ColumnType)],
         sink: K,
-        look: L,
+        look: &'p L,
     ) -> Result<Self, RowError> {
         let places = Places::of(plan, stream)?;
         let writer = Once::new(&stream.stream, &stream.topic, sink);

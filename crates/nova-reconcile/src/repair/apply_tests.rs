@@ -120,16 +120,17 @@ impl Sink for Memory {
 }
 
 /// Every key has the value `new` in PostgreSQL.
-struct Comparison<'t> {
-    table: &'t Memory,
-    keys: &'t [Uuid],
+#[derive(Clone)]
+struct Comparison {
+    table: Memory,
+    keys: Vec<Uuid>,
 }
 
 fn columns(value: &str) -> Vec<Column> {
     vec![Column { name: "value".into(), value: Some(value.into()) }]
 }
 
-impl Look for Comparison<'_> {
+impl Look for Comparison {
     type Error = Infallible;
 
     async fn look(&self, _ranges: &[(i64, i64)]) -> Result<(SnapshotTaken, Vec<Difference>), Infallible> {
@@ -137,7 +138,7 @@ impl Look for Comparison<'_> {
             SnapshotTaken { taken_ms: 0, lsn: 700, xmin: 10, xmax: 12, running: vec![], waited_ms: 0 };
         let table = self.table.0.lock().unwrap();
         let mut differences = Vec::new();
-        for key in self.keys {
+        for key in &self.keys {
             let states = table.sums.iter().filter(|((of, _), sum)| of == key && **sum != 0);
             let clickhouse: Vec<TableRow> = states
                 .map(|((_, value), sum)| TableRow { sum: *sum, columns: columns(value), messages: vec![] })
@@ -161,7 +162,7 @@ impl Look for Comparison<'_> {
 
 struct Bench {
     table: Memory,
-    keys: Vec<Uuid>,
+    look: Comparison,
     plan: Plan,
     columns: Vec<(String, ColumnType)>,
 }
@@ -174,19 +175,20 @@ impl Bench {
         for key in &keys {
             table.0.lock().unwrap().sums.insert((*key, "old".into()), 1);
         }
-        let (_, differences) = Comparison { table: &table, keys: &keys }.look(&[]).await.unwrap();
+        let look = Comparison { table: table.clone(), keys };
+        let (_, differences) = look.look(&[]).await.unwrap();
         let plan = Plan::of(&super::plan_tests::report(differences), &Selection::default()).unwrap();
         let types = ["Int8", "UUID", "UUID", "UInt64", "UInt64", "String", "UInt32", "UInt64", "UInt8"];
         let columns =
             [("value", "String")].into_iter().chain(nova_streams::LINEAGE_COLUMNS.into_iter().zip(types));
         let columns =
             columns.map(|(name, text)| (name.to_owned(), ColumnType::parse(text).unwrap())).collect();
-        Self { table, keys, plan, columns }
+        Self { table, look, plan, columns }
     }
 
-    fn application(&self) -> Application<'_, Memory, Comparison<'_>> {
-        let look = Comparison { table: &self.table, keys: &self.keys };
-        Application::new(&self.plan, &self.plan.streams[0], &self.columns, self.table.clone(), look).unwrap()
+    fn application(&self) -> Application<'_, Memory, Comparison> {
+        let (stream, table) = (&self.plan.streams[0], self.table.clone());
+        Application::new(&self.plan, stream, &self.columns, table, &self.look).unwrap()
     }
 
     async fn write(&self) -> Result<Applied, ApplyError<Infallible>> {
@@ -195,8 +197,7 @@ impl Bench {
 
     /// Keys that are not right, and rows that are there twice.
     async fn wrong(&self) -> (usize, usize) {
-        let look = Comparison { table: &self.table, keys: &self.keys };
-        (look.look(&[]).await.unwrap().1.len(), self.table.0.lock().unwrap().doubled)
+        (self.look.look(&[]).await.unwrap().1.len(), self.table.0.lock().unwrap().doubled)
     }
 
     fn set(&self, key: u128, value: &str, sum: i64) {

@@ -190,6 +190,12 @@ fn digest(run_id: Uuid, streams: &[StreamPlan]) -> String {
 }
 
 impl StreamPlan {
+    /// All windows that the plan touches: first millisecond since 1970, and the one after the last.
+    #[must_use]
+    pub fn windows_ms(&self) -> Vec<(i64, i64)> {
+        self.entries.iter().flat_map(|entry| entry.windows_ms.clone()).collect()
+    }
+
     fn of(stream: &StreamReport, selection: &Selection) -> Self {
         let chosen = |difference: &&Difference| {
             (selection.kinds.is_empty() || selection.kinds.contains(&difference.kind))

@@ -5,15 +5,16 @@ use std::path::Path;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use nova_clickhouse::{Client, TableInfo, TableSink};
-use nova_pipeline::PipelineError;
+use nova_reconcile::ReconcileError;
 use nova_reconcile::repair::{Application, Applied, ApplyError, Author, Look, Plan, StreamPlan, record};
-use nova_streams::{Mapping, Stream, StreamSet};
+use nova_streams::{Stream, StreamSet};
 
+use super::args::RepairApplyArgs;
 use super::look::LiveLook;
+use super::of_clickhouse;
 use super::plan::read;
-use crate::cli::RepairApplyArgs;
 use crate::config::Config;
-use crate::exit::{Exit, Failure, Outcome, of_clickhouse};
+use crate::exit::{Exit, Failure, Outcome};
 use crate::run::{clickhouse_client, compile, declared};
 
 /// Keys that were left out, shown of each stream.
@@ -28,7 +29,7 @@ pub(super) async fn run(args: &RepairApplyArgs, config: &Config, streams: &Strea
     let mut outcomes = Vec::new();
     for part in &plan.streams {
         let stream = matching(part, streams)?;
-        outcomes.push(of_stream(&plan, part, stream, (args, author.as_ref()), config, &client).await?);
+        outcomes.push(of_stream(&plan, part, stream, author.as_ref(), config, &client).await?);
     }
     match author {
         None => {
@@ -51,19 +52,23 @@ async fn of_stream(
     plan: &Plan,
     part: &StreamPlan,
     stream: &Stream,
-    (args, author): (&RepairApplyArgs, Option<&Author>),
+    author: Option<&Author>,
     config: &Config,
     client: &Client,
 ) -> Result<Standing, Failure> {
     let table = TableInfo::read(client, &stream.table).await.map_err(of_clickhouse)?;
     let mapping = compile(stream, &table)?;
     let sink = TableSink::new(client.clone(), &table, mapping.columns()).map_err(of_clickhouse)?;
-    let look = LiveLook::new(stream, config, client.clone(), args.timeout).await?;
+    let look = LiveLook::new(stream, config)?;
     let application = Application::new(plan, part, mapping.columns(), sink, &look).map_err(unwritable)?;
     let Some(author) = author else {
         let applied = application.preview().await.map_err(stopped)?;
         print!("{}", described(part, &applied, "would be"));
-        return Ok(Standing { stream: part.stream.clone(), left_out: applied.left_out.len(), differences: 0 });
+        return Ok(Standing {
+            stream: part.stream.clone(),
+            left_out: applied.left_out.len(),
+            differences: 0,
+        });
     };
     record(client, (plan, &part.stream), author, None).await.map_err(of_clickhouse)?;
     let bar = bar(part);
@@ -72,9 +77,14 @@ async fn of_stream(
     let applied = written.map_err(stopped)?;
     record(client, (plan, &part.stream), author, Some(&applied)).await.map_err(of_clickhouse)?;
     print!("{}", described(part, &applied, "were"));
-    let (_, differences) = look.look(&part.windows_ms()).await.map_err(|error| stopped(ApplyError::Look(error)))?;
+    let (_, differences) =
+        look.look(&part.windows_ms()).await.map_err(|error| stopped(ApplyError::Look(error)))?;
     println!("  windows compared again: {} differences", differences.len());
-    Ok(Standing { stream: part.stream.clone(), left_out: applied.left_out.len(), differences: differences.len() })
+    Ok(Standing {
+        stream: part.stream.clone(),
+        left_out: applied.left_out.len(),
+        differences: differences.len(),
+    })
 }
 
 /// The stream as it is declared today, if it is still what the plan was made for.
@@ -96,11 +106,15 @@ fn author(args: &RepairApplyArgs) -> Result<Option<Author>, Failure> {
         return Ok(None);
     }
     let Some(reason) = args.reason.as_ref().filter(|reason| !reason.trim().is_empty()) else {
-        return Err(Failure::new(Exit::Usage, "--execute needs a reason: it stays on record in the table `repairs`")
-            .with_cure("Add --reason \"what happened\"."));
+        return Err(Failure::new(
+            Exit::Usage,
+            "--execute needs a reason: it stays on record in the table `repairs`",
+        )
+        .with_cure("Add --reason \"what happened\"."));
     };
     let actor = args.actor.clone().unwrap_or_else(|| {
-        let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| "unknown".into());
+        let user =
+            std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| "unknown".into());
         let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
         format!("{user}@{}", host.trim())
     });
@@ -155,7 +169,7 @@ fn unwritable(error: impl std::fmt::Display) -> Failure {
     Failure::new(Exit::Failure, error.to_string())
 }
 
-fn stopped<E: std::error::Error + Into<Failure> + 'static>(error: ApplyError<E>) -> Failure {
+fn stopped(error: ApplyError<ReconcileError>) -> Failure {
     let failure = match error {
         ApplyError::Row(error) => return unwritable(error),
         ApplyError::Pipeline(error) => Failure::from(error),

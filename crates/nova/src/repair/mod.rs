@@ -3,17 +3,20 @@
 //! Invariant: `plan` and `list` write nothing to any server, and neither does `apply` without `--execute`.
 
 mod apply;
+mod args;
 mod look;
 mod plan;
 
+pub use args::{RepairCommand, RepairListArgs};
+use nova_pipeline::PipelineError;
 use nova_reconcile::repair::{Phase, Recorded, recorded};
 use nova_streams::StreamSet;
 
-use crate::cli::{Output, RepairCommand, RepairListArgs};
+use crate::cli::Output;
 use crate::config::Config;
-use crate::exit::Outcome;
-use crate::offsets::table;
+use crate::exit::{Failure, Outcome};
 use crate::run::clickhouse_client;
+use crate::table::table;
 
 /// Runs `nova repair`.
 pub async fn run(command: &RepairCommand, config: &Config, streams: &StreamSet) -> Outcome {
@@ -26,7 +29,7 @@ pub async fn run(command: &RepairCommand, config: &Config, streams: &StreamSet) 
 
 async fn list(args: &RepairListArgs, config: &Config) -> Outcome {
     let client = clickhouse_client(&config.clickhouse)?;
-    let entries = recorded(&client, args.limit).await.map_err(crate::exit::of_clickhouse)?;
+    let entries = recorded(&client, args.limit).await.map_err(of_clickhouse)?;
     match args.output {
         Output::Json => println!("{}", serde_json::to_string_pretty(&entries).unwrap_or_default()),
         Output::Table if entries.is_empty() => println!("nothing was ever repaired"),
@@ -51,4 +54,8 @@ fn cells(entry: &Recorded) -> Vec<String> {
         entry.plan_id.to_string(),
         entry.reason.clone(),
     ]
+}
+
+fn of_clickhouse(error: nova_clickhouse::ClickHouseError) -> Failure {
+    PipelineError::from(error).into()
 }

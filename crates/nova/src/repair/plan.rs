@@ -6,7 +6,8 @@ use nova_reconcile::Report;
 use nova_reconcile::repair::{Plan, PlanError, PlannedRow, Selection, StreamPlan};
 use serde::de::DeserializeOwned;
 
-use crate::cli::{Output, RepairPlanArgs};
+use super::args::RepairPlanArgs;
+use crate::cli::Output;
 use crate::exit::{Exit, Failure, Outcome};
 
 /// Keys shown of each stream.
@@ -53,9 +54,12 @@ pub(super) fn summary(plan: &Plan, path: &Path) -> String {
     let mut text = format!("plan {} from run {}\n", plan.plan_id, plan.run_id);
     for stream in &plan.streams {
         let StreamPlan { stream: name, table, entries, adds, removes, .. } = stream;
-        text += &format!("\n{name}: {} keys, {adds} rows of +1 and {removes} of -1 into {table}\n", entries.len());
+        text += &format!(
+            "\n{name}: {} keys, {adds} rows of +1 and {removes} of -1 into {table}\n",
+            entries.len()
+        );
         for entry in entries.iter().take(SAMPLE) {
-            text += &format!("  {} {}\n", kind_name(entry.kind), entry.source_key);
+            text += &format!("  {} {}\n", entry.kind.name(), entry.source_key);
             for PlannedRow { sign, columns } in &entry.rows {
                 let values: Vec<String> = columns
                     .iter()
@@ -75,16 +79,6 @@ pub(super) fn summary(plan: &Plan, path: &Path) -> String {
         path.display()
     );
     text
-}
-
-fn kind_name(kind: nova_reconcile::DifferenceKind) -> &'static str {
-    use nova_reconcile::DifferenceKind::{Different, Doubled, Extra, Missing};
-    match kind {
-        Missing => "missing",
-        Extra => "extra",
-        Doubled => "doubled",
-        Different => "different",
-    }
 }
 
 impl From<PlanError> for Failure {
