@@ -40,6 +40,7 @@ pub const MIGRATIONS: &[Migration] = &[
     migration!(8, "0008_index_by_lsn.sql"),
     migration!(9, "0009_dead_letter_actions.sql"),
     migration!(10, "0010_reconcile_runs.sql"),
+    migration!(11, "0011_repairs.sql"),
 ];
 
 impl Migration {

@@ -42,6 +42,6 @@ pub use once::Once;
 pub use options::PipelineOptions;
 pub use position::Position;
 pub use redelivery::{Formed, Lacking, Redelivery};
-pub use sink::{Block, MessageRows, Resolved, RowId, Seen, Sink, Standing};
+pub use sink::{Block, MessageRows, REPAIR_PARTITION, Resolved, RowId, Seen, Sink, Standing};
 pub use source::{Committed, OffsetCommit, Source, SourceEvent, SourceMessage, StartAt, Watermarks};
 pub use stream_worker::{Connect, Connected, Endpoints, StreamWorker};

@@ -12,6 +12,10 @@ use uuid::Uuid;
 
 use crate::{PipelineError, Ranges};
 
+/// The partition of rows that no message made: those that `nova repair` writes. No topic has it, so nothing that asks
+/// for a partition's rows ever meets them; what asks for a topic's rows does.
+pub const REPAIR_PARTITION: i32 = i32::MAX;
+
 /// Which row of which message: the lineage that a row carries in its table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RowId {

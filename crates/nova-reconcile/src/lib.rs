@@ -6,6 +6,7 @@
 pub mod history;
 pub mod metrics;
 pub mod render;
+pub mod repair;
 
 mod buckets;
 mod cell_text;
@@ -36,7 +37,7 @@ pub use report::{
     Column, Difference, DifferenceKind, Explanation, REPORT_VERSION, Report, Scope, Side, SnapshotTaken,
     StreamReport, TableRow, Tally, Verdict, Window,
 };
-pub use run::{Progress, Reconciler, RunOptions};
+pub use run::{Progress, Reconciler, RunOptions, routes};
 pub use snapshot::{PostgresAccess, Snapshot};
 pub use visibility::Visibility;
 pub use wait::{Route, Waiting, wait};

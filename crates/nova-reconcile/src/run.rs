@@ -153,7 +153,9 @@ impl Reconciler {
     }
 }
 
-fn routes(streams: &[(&Stream, String)]) -> Vec<Route> {
+/// The ways of streams, given with their consumer groups.
+#[must_use]
+pub fn routes(streams: &[(&Stream, String)]) -> Vec<Route> {
     let route = |(stream, group): &(&Stream, String)| Route {
         stream: stream.name.clone(),
         group: group.clone(),

@@ -9,6 +9,7 @@ use clap::{ArgGroup, Args, Parser, Subcommand};
 use crate::dlq::DlqCommand;
 use crate::offsets::Target;
 use crate::reconcile::ReconcileArgs;
+use crate::repair::RepairCommand;
 
 /// PostgreSQL changes as event streams in ClickHouse: exactly what was committed, and provably so.
 #[derive(Debug, Parser)]
@@ -100,6 +101,9 @@ pub enum Command {
     /// be compared.
     #[command(after_help = "Examples:\n  nova reconcile\n  nova reconcile --stream likes --since 2h -o json")]
     Reconcile(ReconcileArgs),
+    /// Make good what a reconciliation found: plan first, then apply.
+    #[command(subcommand)]
+    Repair(RepairCommand),
     /// The table into which applications write events: its days.
     #[command(subcommand)]
     Outbox(OutboxCommand),

@@ -13,6 +13,7 @@ mod migrate;
 mod offsets;
 mod outbox;
 mod reconcile;
+mod repair;
 mod run;
 mod schema;
 mod settings;
@@ -59,6 +60,7 @@ async fn dispatch(cli: &Cli) -> Outcome {
         Command::Connector(command) => connector::run(command, &config, &streams).await,
         Command::Doctor(args) => doctor::run(args, &config, &streams).await,
         Command::Dlq(command) => dlq::run(command, &config, &streams).await,
+        Command::Repair(command) => repair::run(command, &config, &streams).await,
         Command::Reconcile(args) => reconcile::run(args, &config, &streams).await,
         Command::Outbox(OutboxCommand::Maintain(args)) => outbox::run(args, &config, &streams).await,
         Command::Offsets(command) => offsets::run(command, &config, &streams).await,

@@ -82,7 +82,7 @@ fn with_groups<'s>(config: &Config, streams: &[&'s Stream]) -> Vec<(&'s Stream, 
 }
 
 /// What the configuration says about comparing.
-fn reconciler(config: &Config, scope: Scope) -> Result<Reconciler, Failure> {
+pub fn reconciler(config: &Config, scope: Scope) -> Result<Reconciler, Failure> {
     let limits = &config.reconcile;
     let clickhouse =
         ClickHouseConfig { request_timeout: limits.statement_timeout, ..config.clickhouse.clone() };
