@@ -24,6 +24,7 @@ mod offsets;
 mod outages;
 mod outbox;
 mod poison;
+mod reconcile;
 mod recovery;
 mod stage;
 mod topics;
@@ -70,6 +71,8 @@ fn trials(stage: &Arc<Stage>) -> Vec<Trial> {
         stage.trial("postgres_restart", outages::postgres_restart),
         stage.trial("failed_task", recovery::failed_task),
         stage.trial("dead_letters_gone", letters::dead_letters_gone),
+        stage.trial("reconcile_under_writes", reconcile::reconcile_under_writes),
+        stage.trial_that_spoils("reconcile_finds", reconcile::reconcile_finds),
         stage.trial("disk_full", disk_full::disk_full),
         stage.trial_that_spoils("lost_slot", recovery::lost_slot),
     ]

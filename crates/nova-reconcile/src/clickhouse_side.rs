@@ -2,7 +2,7 @@
 //!
 //! Invariant: a state's weight is `sum(sign)` over the visible rows of the stream's topic, nothing else.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use nova_clickhouse::Client;
 use nova_streams::{ColumnSource, ColumnType, Stream};
@@ -143,6 +143,21 @@ impl ClickHouseSide<'_> {
             sums.add(clamp(window), Sum { rows: clamp(rows), checksum });
         }
         Ok(sums)
+    }
+
+    /// The windows into which rows came since a time; also rows that the snapshot does not see.
+    pub(crate) async fn touched(&self, grid: &Grid, since_ms: i64) -> Result<BTreeSet<i64>, ReconcileError> {
+        let sql = format!(
+            "SELECT DISTINCT {} FROM {} WHERE topic = {} \
+             AND ingested_at >= fromUnixTimestamp64Milli(toInt64({since_ms}), 'UTC'){}{}",
+            grid.clickhouse(&self.time.milliseconds()),
+            ch_name(&self.stream.table),
+            ch_literal(&self.stream.topic),
+            self.time.between(grid.range(0, grid.count - 1)),
+            self.settings()
+        );
+        let text = self.client.query_text(&sql, &[]).await?;
+        text.lines().map(|line| Ok(clamp(numbers::<1>(line)?[0]))).collect()
     }
 
     /// Rows and checksum of every bucket of these windows that has rows.

@@ -34,7 +34,20 @@ pub struct CompareOptions {
     pub max_listed: usize,
     /// Threads in ClickHouse.
     pub parallel: usize,
+    /// Only windows that the last good run did not see as they are now.
+    pub touched: Option<Touched>,
 }
+
+/// What may have changed since a run that found both sides equal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Touched {
+    /// When that run's snapshot was taken, in milliseconds since 1970. Windows that reach beyond it count as touched,
+    /// and those into which ClickHouse has taken rows since.
+    pub since_ms: i64,
+}
+
+/// By how much the clocks of the two servers may differ, in milliseconds.
+const CLOCKS_MS: i64 = 600_000;
 
 /// Compares one stream as of `snapshot`, whose slot and consumer group have passed it.
 ///
@@ -85,10 +98,20 @@ pub async fn compare(
         postgres,
         clickhouse,
         max_listed: options.max_listed,
+        numbers: (0..grid.count).collect(),
         listing: Listing::default(),
         unlisted: Vec::new(),
     };
-    let windows = work.windows(snapshot).await?;
+    let windows = match options.touched {
+        Some(_) if table.schema.column("ingested_at").is_none() => {
+            return Err(refuse(
+                "a run over touched windows needs the column `ingested_at`; run it without --incremental"
+                    .to_owned(),
+            ));
+        }
+        Some(Touched { since_ms }) => work.touched(snapshot, since_ms - CLOCKS_MS).await?,
+        None => work.windows(snapshot).await?,
+    };
     work.drill(snapshot, &windows).await?;
     work.report(snapshot, windows).await
 }
@@ -107,6 +130,8 @@ struct Work<'a> {
     postgres: PostgresSide<'a>,
     clickhouse: ClickHouseSide<'a>,
     max_listed: usize,
+    /// The windows that are compared, by their numbers in the grid, ascending.
+    numbers: Vec<i64>,
     listing: Listing,
     /// Windows or buckets that are only counted, with both sides.
     unlisted: Vec<(i64, Sum, Sum)>,
@@ -118,17 +143,45 @@ impl Work<'_> {
             self.postgres.windows(&mut snapshot.readers),
             self.clickhouse.windows(self.grid)
         )?;
-        let window = |number: i64| window(self.grid, number, &postgres, &clickhouse);
-        Ok((0..self.grid.count).map(window).collect())
+        let window = |number: &i64| window(self.grid, *number, &postgres, &clickhouse);
+        Ok(self.numbers.iter().map(window).collect())
+    }
+
+    /// The same for windows that may have changed since a time, and those alone.
+    async fn touched(
+        &mut self,
+        snapshot: &mut Snapshot,
+        since_ms: i64,
+    ) -> Result<Vec<Window>, ReconcileError> {
+        let mut numbers = self.clickhouse.touched(self.grid, since_ms).await?;
+        numbers.extend((0..self.grid.count).filter(|number| self.grid.bounds(*number).1 > since_ms));
+        self.numbers = numbers.into_iter().collect();
+        let (mut postgres, mut clickhouse) = (Sums::default(), Sums::default());
+        if !self.numbers.is_empty() {
+            let whole = Buckets { windows: self.numbers.clone(), mask: 0 };
+            let (source, target) = tokio::try_join!(
+                self.postgres.buckets(&mut snapshot.readers, &whole),
+                self.clickhouse.buckets(self.grid, &whole)
+            )?;
+            source.iter().for_each(|(place, sum)| postgres.add(place.window, *sum));
+            target.iter().for_each(|(place, sum)| clickhouse.add(place.window, *sum));
+        }
+        let window = |number: &i64| window(self.grid, *number, &postgres, &clickhouse);
+        Ok(self.numbers.iter().map(window).collect())
+    }
+
+    /// Where a window of the grid stands in the report; for one that was not compared, the next that was.
+    fn place(&self, number: i64) -> usize {
+        self.numbers.partition_point(|known| *known < number).min(self.numbers.len().saturating_sub(1))
     }
 
     /// Lists what differs, window by window, until there is enough.
     async fn drill(&mut self, snapshot: &mut Snapshot, windows: &[Window]) -> Result<(), ReconcileError> {
         let unequal: Vec<(i64, i64)> = windows
             .iter()
-            .zip(0..)
+            .zip(&self.numbers)
             .filter(|(window, _)| window.postgres != window.clickhouse)
-            .map(|(window, number)| (number, window.postgres.rows.max(window.clickhouse.rows)))
+            .map(|(window, number)| (*number, window.postgres.rows.max(window.clickhouse.rows)))
             .collect();
         for buckets in Buckets::split(&unequal) {
             if self.is_full() {
@@ -174,8 +227,7 @@ impl Work<'_> {
     /// Leaves windows at their sums.
     fn count(&mut self, numbers: &[i64], windows: &[Window]) {
         for number in numbers {
-            let window = usize::try_from(*number).ok().and_then(|place| windows.get(place));
-            if let Some(Window { postgres, clickhouse, .. }) = window {
+            if let Some(Window { postgres, clickhouse, .. }) = windows.get(self.place(*number)) {
                 let sum = |rows: i64| Sum { rows, checksum: 0 };
                 self.unlisted.push((*number, sum(postgres.rows), sum(clickhouse.rows)));
             }
@@ -229,7 +281,8 @@ impl Work<'_> {
         self.complete(snapshot).await?;
         let mut differences = std::mem::take(&mut self.listing).differences();
         let mut tally = Tally::default();
-        for difference in &differences {
+        for difference in &mut differences {
+            difference.window = self.place(i64::try_from(difference.window).unwrap_or_default());
             if let Some(window) = windows.get_mut(difference.window) {
                 window.tally.add(difference.kind, 1);
             }
@@ -238,7 +291,7 @@ impl Work<'_> {
         for (number, postgres, clickhouse) in &self.unlisted {
             let found = counted(postgres, clickhouse);
             tally += found;
-            if let Some(window) = usize::try_from(*number).ok().and_then(|place| windows.get_mut(place)) {
+            if let Some(window) = windows.get_mut(self.place(*number)) {
                 window.tally += found;
             }
         }

@@ -3,6 +3,8 @@
 use nova_clickhouse::ClickHouseError;
 use nova_pipeline::PipelineError;
 
+use crate::history::HistoryError;
+
 /// A comparison that failed; a difference is not a failure.
 #[derive(Debug, thiserror::Error)]
 pub enum ReconcileError {
@@ -21,6 +23,9 @@ pub enum ReconcileError {
     /// ClickHouse refused or did not answer.
     #[error(transparent)]
     ClickHouse(#[from] ClickHouseError),
+    /// The history of runs cannot be read.
+    #[error(transparent)]
+    History(#[from] HistoryError),
     /// Kafka refused or did not answer.
     #[error(transparent)]
     Pipeline(#[from] PipelineError),

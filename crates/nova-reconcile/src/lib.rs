@@ -31,7 +31,7 @@ mod visibility;
 mod wait;
 
 pub use checkpoint::Checkpoint;
-pub use compare::{CompareOptions, compare};
+pub use compare::{CompareOptions, Touched, compare};
 pub use error::ReconcileError;
 pub use report::{
     Column, Difference, DifferenceKind, Explanation, REPORT_VERSION, Report, Scope, Side, SnapshotTaken,

@@ -13,8 +13,9 @@ use uuid::Uuid;
 
 use crate::ReconcileError;
 use crate::checkpoint::Checkpoint;
-use crate::compare::{CompareOptions, compare};
+use crate::compare::{CompareOptions, Touched, compare};
 use crate::explain::explain;
+use crate::history::last_good;
 use crate::report::{REPORT_VERSION, Report, StreamReport, Tally, Verdict};
 use crate::snapshot::{PostgresAccess, Snapshot};
 use crate::wait::{Route, Waiting, wait};
@@ -92,7 +93,13 @@ impl Reconciler {
         snapshot: &mut Snapshot,
         stream: &Stream,
     ) -> Result<StreamReport, ReconcileError> {
-        let mut report = match compare(&self.clickhouse, snapshot, stream, &self.options.compare).await {
+        let mut options = self.options.compare.clone();
+        if options.scope.incremental {
+            // Without a good run there is nothing to stand on: everything is compared.
+            let good = last_good(&self.clickhouse, &stream.name).await?;
+            options.touched = good.map(|run| Touched { since_ms: run.snapshot.taken_ms });
+        }
+        let mut report = match compare(&self.clickhouse, snapshot, stream, &options).await {
             Err(ReconcileError::Refused { reason, .. }) => return Ok(incomplete(stream, reason)),
             report => report?,
         };

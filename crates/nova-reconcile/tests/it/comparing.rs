@@ -52,7 +52,7 @@ async fn stream(servers: &Servers) -> Stream {
 }
 
 fn options() -> CompareOptions {
-    CompareOptions { scope: Scope::default(), max_listed: 1_000, parallel: 2 }
+    CompareOptions { scope: Scope::default(), max_listed: 1_000, parallel: 2, touched: None }
 }
 
 async fn as_of(

@@ -291,7 +291,7 @@ async fn fill(servers: &Servers, stream: &Stream, pairs: &[Pair], runner: &mut T
 }
 
 async fn compared(servers: &Servers, stream: &Stream) -> StreamReport {
-    let options = CompareOptions { scope: Scope::default(), max_listed: 1_000, parallel: 2 };
+    let options = CompareOptions { scope: Scope::default(), max_listed: 1_000, parallel: 2, touched: None };
     let mut snapshot = servers.snapshot().await;
     let report = compare(&servers.clickhouse, &mut snapshot, stream, &options).await;
     snapshot.close().await;

@@ -5,13 +5,17 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use clap::Args;
+use clap::{Args, Subcommand};
 
 use crate::cli::Output;
 
 /// `nova reconcile`.
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct ReconcileArgs {
+    /// Something else than a comparison.
+    #[command(subcommand)]
+    pub command: Option<ReconcileCommand>,
     /// This stream alone; can be repeated. Otherwise all that are made of table changes.
     #[arg(long, value_name = "NAME")]
     pub stream: Vec<String>,
@@ -21,6 +25,10 @@ pub struct ReconcileArgs {
     /// Rows whose time is before this.
     #[arg(long, value_name = "TIME")]
     pub until: Option<Instant>,
+    /// Only windows into which ClickHouse took rows since the stream's last good run, and those that are newer. A change
+    /// that was lost on its way into an older window is found by a full run alone.
+    #[arg(long)]
+    pub incremental: bool,
     /// Connections to PostgreSQL, and threads in ClickHouse; overrides reconcile.parallel.
     #[arg(long, value_name = "NUMBER")]
     pub parallel: Option<usize>,
@@ -39,6 +47,28 @@ pub struct ReconcileArgs {
     /// Also writes the report as one HTML page.
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
+}
+
+/// What `nova reconcile` does beside comparing.
+#[derive(Debug, Subcommand)]
+pub enum ReconcileCommand {
+    /// Show the runs that are kept in ClickHouse, newest first.
+    #[command(after_help = "Example:\n  nova reconcile history --stream likes")]
+    History(HistoryArgs),
+}
+
+/// `nova reconcile history`.
+#[derive(Debug, Args)]
+pub struct HistoryArgs {
+    /// Runs over this stream alone.
+    #[arg(long, value_name = "NAME")]
+    pub stream: Option<String>,
+    /// Rows at most, one per run and stream.
+    #[arg(long, value_name = "NUMBER", default_value_t = 50)]
+    pub limit: u32,
+    /// Form of the output.
+    #[arg(short, long, value_enum, default_value_t = Output::Table)]
+    pub output: Output,
 }
 
 /// A point in time, in milliseconds since 1970.

@@ -7,13 +7,16 @@ mod args;
 mod progress;
 mod worker;
 
+use nova_clickhouse::Client;
+use nova_reconcile::history::HistoryError;
 use nova_reconcile::{
     Checkpoint, CompareOptions, PostgresAccess, ReconcileError, Reconciler, Report, RunOptions, Scope,
-    StreamReport, Verdict,
+    StreamReport, Verdict, history, render,
 };
 use nova_streams::{Format, Stream, StreamSet};
 
 pub use args::ReconcileArgs;
+use args::{HistoryArgs, ReconcileCommand};
 use progress::Told;
 pub use worker::{NAME, ReconcileWorker};
 
@@ -25,6 +28,9 @@ use crate::run::{clickhouse_client, declared, kafka_connection};
 
 /// Runs `nova reconcile`.
 pub async fn run(args: &ReconcileArgs, config: &Config, streams: &StreamSet) -> Outcome {
+    if let Some(ReconcileCommand::History(args)) = &args.command {
+        return show_history(args, config).await;
+    }
     let chosen = choose(&args.stream, streams)?;
     let since_ms = args.since.map(|time| time.0);
     let until_ms = args.until.map(|time| time.0);
@@ -38,7 +44,7 @@ pub async fn run(args: &ReconcileArgs, config: &Config, streams: &StreamSet) -> 
     limits.parallel = args.parallel.unwrap_or(limits.parallel).max(1);
     limits.timeout = args.timeout.unwrap_or(limits.timeout);
     limits.max_listed = args.max_listed.unwrap_or(limits.max_listed);
-    let scope = Scope { since_ms, until_ms, incremental: false };
+    let scope = Scope { since_ms, until_ms, incremental: args.incremental };
     let reconciler = reconciler(&config, scope.clone())?;
     let names: Vec<String> = chosen.iter().map(|stream| stream.name.clone()).collect();
     let checkpoint = match &args.checkpoint {
@@ -60,6 +66,7 @@ pub async fn run(args: &ReconcileArgs, config: &Config, streams: &StreamSet) -> 
         }
     };
     drop(told);
+    record(&reconciler.clickhouse, &report).await;
     show(&report, args)?;
     conclude(&report)
 }
@@ -98,7 +105,12 @@ pub fn reconciler(config: &Config, scope: Scope) -> Result<Reconciler, Failure> 
         kafka: kafka_connection(config),
         dead_letter_topic: config.kafka.dead_letter_topic.clone(),
         options: RunOptions {
-            compare: CompareOptions { scope, max_listed: limits.max_listed, parallel: limits.parallel },
+            compare: CompareOptions {
+                scope,
+                max_listed: limits.max_listed,
+                parallel: limits.parallel,
+                touched: None,
+            },
             timeout: limits.timeout,
             max_snapshot_age: limits.max_snapshot_age,
             nova_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -106,11 +118,33 @@ pub fn reconciler(config: &Config, scope: Scope) -> Result<Reconciler, Failure> 
     })
 }
 
+/// Keeps the run in ClickHouse; a role that may only read has no history.
+async fn record(client: &Client, report: &Report) {
+    if let Err(error) = history::record(client, report).await {
+        tracing::warn!("the run is not kept: {error}");
+    }
+}
+
 fn show(report: &Report, args: &ReconcileArgs) -> Outcome {
-    let json = serde_json::to_string_pretty(report)
-        .map_err(|error| Failure::new(Exit::Failure, format!("the report cannot be written: {error}")))?;
+    if let Some(file) = &args.html {
+        std::fs::write(file, render::html(report)).map_err(|error| {
+            Failure::new(Exit::Failure, format!("{} cannot be written: {error}", file.display()))
+        })?;
+    }
     match args.output {
-        Output::Table | Output::Json => println!("{json}"),
+        Output::Table => print!("{}", render::text(report, render::Style::of_stdout())),
+        Output::Json => print!("{}", render::json(report)),
+    }
+    Ok(())
+}
+
+async fn show_history(args: &HistoryArgs, config: &Config) -> Outcome {
+    let client = clickhouse_client(&config.clickhouse)?;
+    let runs =
+        history::runs(&client, args.stream.as_deref(), args.limit).await.map_err(ReconcileError::from)?;
+    match args.output {
+        Output::Table => print!("{}", render::history_text(&runs)),
+        Output::Json => print!("{}", render::history_json(&runs)),
     }
     Ok(())
 }
@@ -150,7 +184,9 @@ impl From<ReconcileError> for Failure {
         let unavailable = |cure: &str| Self::new(Exit::Unavailable, message.clone()).with_cure(cure);
         match error {
             ReconcileError::Pipeline(error) => error.into(),
-            ReconcileError::ClickHouse(error) => nova_pipeline::PipelineError::from(error).into(),
+            ReconcileError::ClickHouse(error) | ReconcileError::History(HistoryError::ClickHouse(error)) => {
+                nova_pipeline::PipelineError::from(error).into()
+            }
             ReconcileError::TimedOut { .. } => unavailable("With --timeout it may take longer."),
             ReconcileError::Postgres { source: sqlx::Error::Database(_), .. } => {
                 Self::new(Exit::Failure, message).with_cure("`nova doctor` looks at what the role needs.")
@@ -162,7 +198,7 @@ impl From<ReconcileError> for Failure {
             ReconcileError::Refused { .. } | ReconcileError::Checkpoint { .. } => {
                 Self::new(Exit::Usage, message)
             }
-            ReconcileError::Answer { .. } => Self::new(Exit::Failure, message),
+            ReconcileError::Answer { .. } | ReconcileError::History(_) => Self::new(Exit::Failure, message),
         }
     }
 }

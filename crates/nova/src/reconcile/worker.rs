@@ -1,12 +1,12 @@
 //! `nova run reconcile`: compares all streams again and again, and says in log and health what it found.
 
 use async_trait::async_trait;
-use nova_reconcile::{Checkpoint, Report, Scope, Verdict};
+use nova_reconcile::{Checkpoint, Report, Scope, Verdict, metrics};
 use nova_streams::{Stream, StreamSet};
 use nova_worker::{BackgroundWorker, StatusCell, WorkerContext, WorkerError, WorkerHealth, WorkerStatus};
 use tracing::{error, info, warn};
 
-use super::{comparable, reconciler, with_groups};
+use super::{comparable, reconciler, record, with_groups};
 use crate::config::Config;
 
 /// The name of the worker, and what follows `nova run`.
@@ -34,7 +34,10 @@ impl ReconcileWorker {
         let alive = |_: &nova_reconcile::Progress| context.progress().record();
         let checkpoint = Checkpoint::none(&scope, &names);
         let groups = with_groups(&self.config, &streams);
-        reconciler.run(&groups, checkpoint, &alive).await.map_err(|error| error.to_string())
+        let report = reconciler.run(&groups, checkpoint, &alive).await.map_err(|error| error.to_string())?;
+        metrics::publish(&report);
+        record(&reconciler.clickhouse, &report).await;
+        Ok(report)
     }
 }
 
@@ -74,6 +77,7 @@ impl BackgroundWorker for ReconcileWorker {
 
     async fn run(&self, context: WorkerContext) -> Result<(), WorkerError> {
         let _running = self.status.start();
+        metrics::describe();
         let shutdown = context.shutdown();
         loop {
             context.progress().record();

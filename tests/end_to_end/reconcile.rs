@@ -1,0 +1,120 @@
+//! `nova reconcile` beside the application: no false alarm at full speed, and everything that was broken on purpose.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use xtask::installation::{DATABASE, clickhouse_rows};
+
+use crate::checks::equal;
+use crate::world::{Answer, World};
+
+/// Comparisons beside the application.
+const RUNS: usize = 100;
+/// So many at the same time.
+const AT_ONCE: usize = 5;
+/// Transactions per second, more than the machine of a test commits.
+const FULL_SPEED: f64 = 1_000.0;
+
+/// GIVEN an application that writes as fast as it can / WHEN PostgreSQL and ClickHouse are compared a hundred times /
+/// THEN they are equal each time.
+pub(crate) async fn reconcile_under_writes(world: &mut World) -> Result<()> {
+    world.traffic(2, 200.0).await?;
+    let load = world.load(FULL_SPEED);
+    let rows = load
+        .around(async {
+            let mut rows = 0;
+            for round in 0..RUNS / AT_ONCE {
+                let compare = || world.nova(&["reconcile", "-o", "json", "--max-listed", "5"]);
+                let answers = tokio::try_join!(compare(), compare(), compare(), compare(), compare())?;
+                let answers: [Answer; AT_ONCE] = answers.into();
+                for answer in answers {
+                    ensure!(answer.code == Some(0), "round {round}: {answer:?}");
+                    rows = compared(&answer)?;
+                }
+            }
+            Ok(rows)
+        })
+        .await?;
+    ensure!(rows > 1_000, "only {rows} rows were compared in the end");
+    Ok(())
+}
+
+/// The rows of all streams, each of which must be equal.
+fn compared(answer: &Answer) -> Result<u64> {
+    let report: Value = serde_json::from_str(&answer.stdout).context("the report")?;
+    let streams = report["streams"].as_array().context("streams")?;
+    ensure!(streams.len() == 4, "{} streams", streams.len());
+    let mut rows = 0;
+    for stream in streams {
+        ensure!(stream["verdict"] == "equal", "{}", stream["stream"]);
+        let windows = stream["windows"].as_array().context("windows")?;
+        rows += windows.iter().filter_map(|window| window["postgres"]["rows"].as_u64()).sum::<u64>();
+    }
+    Ok(rows)
+}
+
+/// GIVEN equal sides / WHEN rows are lost, doubled, altered and moved in time, and PostgreSQL changes one unseen / THEN
+/// exactly these are found; and nothing when they are put right.
+pub(crate) async fn reconcile_finds(world: &mut World) -> Result<()> {
+    world.traffic(3, 200.0).await?;
+    equal(world).await?;
+    let likes = "post_engagement_events";
+    let sql = format!(
+        "SELECT source_key FROM {DATABASE}.{likes} WHERE topic = 'cdc.likes' GROUP BY source_key \
+         HAVING sum(sign) = 1 AND count() = 1 ORDER BY source_key LIMIT 5"
+    );
+    let keys = clickhouse_rows(world.clickhouse()?, &sql).await?.concat();
+    let [lost, doubled, altered, late, unseen] =
+        <[String; 5]>::try_from(keys).ok().context("five likes that nobody changed")?;
+    let copy = |key: &str, replace: &str| {
+        format!(
+            "INSERT INTO {DATABASE}.{likes} SELECT * REPLACE ({replace}) FROM \
+             (SELECT * FROM {DATABASE}.{likes} WHERE topic = 'cdc.likes' AND source_key = '{key}' AND sign = 1 LIMIT 1)"
+        )
+    };
+    let breaks = [
+        copy(&lost, "-1 AS sign"),
+        copy(&doubled, "event_id AS event_id"),
+        copy(&altered, "-1 AS sign"),
+        copy(&altered, "reinterpretAsUUID(toUInt128(7)) AS user_id"),
+        copy(&late, "-1 AS sign"),
+        copy(&late, "event_time + INTERVAL 1 HOUR AS event_time"),
+    ];
+    for sql in &breaks {
+        world.clickhouse()?.query(sql).await?;
+    }
+    unseen_delete(world, &unseen).await?;
+
+    let answer = world.nova(&["reconcile", "-o", "json"]).await?;
+    ensure!(answer.code == Some(3), "{answer:?}");
+    let report: Value = serde_json::from_str(&answer.stdout)?;
+    let mut found = BTreeMap::new();
+    for stream in report["streams"].as_array().context("streams")? {
+        for difference in stream["differences"].as_array().context("differences")? {
+            let text = |key: &str| difference[key].as_str().unwrap_or_default().to_owned();
+            found.insert(text("source_key"), format!("{} {}", stream["stream"], text("kind")));
+        }
+    }
+    let expected = [
+        (lost, "missing"),
+        (doubled, "doubled"),
+        (altered, "different"),
+        (late, "different"),
+        (unseen, "extra"),
+    ];
+    let expected: BTreeMap<String, String> =
+        expected.into_iter().map(|(key, kind)| (key, format!("\"likes\" {kind}"))).collect();
+    ensure!(found == expected, "found {found:?}, expected {expected:?}");
+    Ok(())
+}
+
+/// Deletes a like so that the connector hears nothing of it: the table is out of the publication for a moment, and the
+/// connector has passed that moment before it is in again.
+async fn unseen_delete(world: &World, key: &str) -> Result<()> {
+    let mut connection = world.postgres().acquire().await?;
+    sqlx::query("ALTER PUBLICATION nova_cdc DROP TABLE likes").execute(&mut *connection).await?;
+    sqlx::query("DELETE FROM likes WHERE id = $1::uuid").bind(key).execute(&mut *connection).await?;
+    sqlx::query("ALTER PUBLICATION nova_cdc ADD TABLE likes").execute(&mut *connection).await?;
+    Ok(())
+}
