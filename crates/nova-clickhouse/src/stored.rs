@@ -4,7 +4,7 @@
 //! the bytes that the encoder writes for the same row; a test compares them for every type. Values become text only for
 //! people, and then it is the server that writes them.
 
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 use bytes::{Buf as _, Bytes};
 use nova_pipeline::{ErrorKind, PipelineError, REPAIR_PARTITION, Ranges, RowId, Standing};
@@ -30,6 +30,8 @@ pub struct PlainRow<'b> {
     pub standing: Standing,
     /// Identity of its key in PostgreSQL.
     pub source_key: Uuid,
+    /// Position of its change in the write-ahead log; 0 if it is not known.
+    pub source_lsn: u64,
     /// All its columns.
     pub bytes: &'b [u8],
     /// Where in `bytes` the event's identity stands.
@@ -70,8 +72,9 @@ impl RowBinaryBlock {
         let plain = |row: (RowId, Standing, _)| {
             let bytes = row.2;
             let split: BlockRow<'_> = splitter.split(row)?;
+            let (source_key, source_lsn) = (split.source_key(), split.source_lsn());
             let BlockRow { id, standing, state, .. } = split;
-            Some(PlainRow { id, standing, source_key: split.source_key(), bytes, event_at: state.len() + 1 })
+            Some(PlainRow { id, standing, source_key, source_lsn, bytes, event_at: state.len() + 1 })
         };
         self.iter().map(plain).collect::<Option<_>>().ok_or_else(|| {
             let message =
@@ -125,7 +128,8 @@ impl TableSink {
         Ok(rows)
     }
 
-    /// The events that have rows at these offsets of a partition, and rows of another message, too. Repairs aside.
+    /// The events that have rows at these offsets of a partition, and rows of another message, too; of those whose
+    /// position in the write-ahead log is among `lsns`. Repairs aside.
     ///
     /// # Errors
     /// By kind, as for an insert.
@@ -134,18 +138,20 @@ impl TableSink {
         topic: &str,
         partition: i32,
         offsets: Range<i64>,
+        lsns: RangeInclusive<u64>,
     ) -> Result<Vec<ToldTwice>, PipelineError> {
         let Some(inside) = inside(&of(partition, offsets)) else { return Ok(Vec::new()) };
         let table = self.table();
-        let here = format!("FROM {table} WHERE topic = {{topic:String}} AND {inside}");
         // A change has the same position in the write-ahead log in all of its messages: the index on it leaves little
         // to read.
+        let change =
+            format!("topic = {{topic:String}} AND source_lsn BETWEEN {} AND {}", lsns.start(), lsns.end());
         let sql = format!(
             "SELECT event_id, arrayStringConcat(arrayMap(place -> concat(toString(place.1), '/', toString(place.2)), places), ',') \
              FROM (SELECT event_id, arraySort(groupUniqArray({PLACES})((kafka_partition, kafka_offset))) AS places \
-             FROM {table} WHERE topic = {{topic:String}} AND kafka_partition != {REPAIR_PARTITION} \
-             AND source_lsn >= (SELECT min(source_lsn) {here}) AND source_lsn <= (SELECT max(source_lsn) {here}) \
-             AND event_id IN (SELECT event_id {here}) GROUP BY event_id) WHERE length(places) > 1 ORDER BY event_id \
+             FROM {table} WHERE {change} AND kafka_partition != {REPAIR_PARTITION} \
+             AND event_id IN (SELECT event_id FROM {table} WHERE {change} AND {inside}) \
+             GROUP BY event_id) WHERE length(places) > 1 ORDER BY event_id \
              SETTINGS select_sequential_consistency = 1",
         );
         let asked = async {

@@ -54,15 +54,16 @@ async fn stored_rows_are_the_bytes_of_the_block_and_doubles_are_counted() {
 async fn a_change_with_rows_of_two_messages_is_named_with_both() {
     let likes = Likes::new().await;
     likes.settle(&[Message::change(3, 1, &[(1, is(1, 10))]), Message::change(4, 2, &[(1, is(2, 10))])]).await;
-    assert_eq!(likes.sink.told_twice(TOPIC, 0, 0..100).await.unwrap(), []);
+    assert_eq!(likes.sink.told_twice(TOPIC, 0, 0..100, 10..=20).await.unwrap(), []);
     let second = likes.block(&[Message { partition: 1, ..Message::change(9, 1, &[(1, is(1, 10))]) }]);
     likes.sink.insert(&second, "by hand").await.unwrap();
     for (partition, offsets) in [(0, 3..4), (1, 0..100)] {
-        let told = likes.sink.told_twice(TOPIC, partition, offsets).await.unwrap();
+        let told = likes.sink.told_twice(TOPIC, partition, offsets, 10..=20).await.unwrap();
         let told: Vec<_> = told.iter().map(|told| (told.event_id.as_u128(), told.places.clone())).collect();
         assert_eq!(told, [(1, vec![(0, 3), (1, 9)])]);
     }
-    assert_eq!(likes.sink.told_twice(TOPIC, 0, 4..100).await.unwrap(), []);
+    assert_eq!(likes.sink.told_twice(TOPIC, 0, 4..100, 0..=99).await.unwrap(), []);
+    assert_eq!(likes.sink.told_twice(TOPIC, 0, 0..100, 20..=99).await.unwrap(), []);
 }
 
 #[tokio::test]

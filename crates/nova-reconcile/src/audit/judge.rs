@@ -214,11 +214,18 @@ impl Piece<'_> {
             }
         }
         lacking.sort_by_key(|owed| owed.id.ordinal);
+        let state = self.rows_at(offset).first().filter(|row| matches!(row.standing, Standing::State { .. }));
+        let reason = state.map_or(String::new(), |row| {
+            format!(
+                "a snapshot read key {}, and the table had it otherwise before this message",
+                row.source_key
+            )
+        });
         for Owed { id, .. } in lacking {
             let finding = Finding {
                 ordinal: Some(id.ordinal),
                 event_id: Some(id.event_id),
-                ..self.finding(FindingKind::Missing, offset, String::new())
+                ..self.finding(FindingKind::Missing, offset, reason.clone())
             };
             judged.add((finding, None));
         }

@@ -62,7 +62,7 @@ impl Case {
         let plain = |((row, standing), bytes)| -> PlainRow<'_> {
             let (Row(offset, ordinal, event, key, _), standing): (Row, Standing) = (row, standing);
             let id = RowId { partition: 0, offset, ordinal, event_id: Uuid::from_u128(event) };
-            PlainRow { id, standing, source_key: Uuid::from_u128(key), bytes, event_at: 2 }
+            PlainRow { id, standing, source_key: Uuid::from_u128(key), source_lsn: 0, bytes, event_at: 2 }
         };
         let rows: Vec<PlainRow<'_>> =
             self.rows.iter().copied().zip(encoded.iter().map(Vec::as_slice)).map(plain).collect();

@@ -4,9 +4,9 @@
 //! messages' rows and the table's.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
-use nova_clickhouse::{RowBinaryBlock, TableSink};
+use nova_clickhouse::{PlainRow, RowBinaryBlock, TableSink};
 use nova_kafka::{KafkaConnection, RangeReader};
 use nova_pipeline::{
     Became, ErrorKind, PipelineError, Policy, REPAIR_PARTITION, Ranges, Reading, Sink, SourceMessage as _,
@@ -171,14 +171,15 @@ impl Run<'_> {
             stored: &stored,
             letters,
         };
+        let lsns = positions(&rows);
         let doubts = piece.doubts();
         let resolved = self.resolve(partition, &offsets, &read.block, &doubts).await?;
         let mut judged = piece.judge(&doubts, &resolved);
         let found = std::mem::take(&mut judged.found);
         let wrong: BTreeSet<i64> = found.iter().map(|(finding, _)| finding.offset).collect();
         self.listing.add_piece(sink, found).await?;
-        if !stored.is_empty() {
-            let again = self.told_twice(partition, &offsets, &wrong).await?;
+        if let Some(lsns) = lsns.filter(|_| !stored.is_empty()) {
+            let again = self.told_twice(partition, &offsets, lsns, &wrong).await?;
             judged.counts.rows -= again;
             judged.counts.wrong += again;
         }
@@ -192,6 +193,7 @@ impl Run<'_> {
         &mut self,
         partition: i32,
         offsets: &Range<i64>,
+        lsns: RangeInclusive<u64>,
         wrong: &BTreeSet<i64>,
     ) -> Result<u64, PipelineError> {
         let held = &self.plan.held;
@@ -203,7 +205,8 @@ impl Run<'_> {
             found == partition && offsets.contains(&offset) && !wrong.contains(&offset)
         };
         let mut again = 0;
-        for told in self.audited.sink.told_twice(&self.plan.topic, partition, offsets.clone()).await? {
+        let (sink, topic) = (self.audited.sink, &self.plan.topic);
+        for told in sink.told_twice(topic, partition, offsets.clone(), lsns).await? {
             again += u64::from(self.listing.add_told_twice(told, right, owed));
         }
         Ok(again)
@@ -269,4 +272,12 @@ impl Run<'_> {
         }
         Ok((repairs, notes))
     }
+}
+
+/// The least and the greatest known position in the write-ahead log of the changes among these rows. What snapshots read
+/// are no changes: a whole snapshot has one position, and its rows are states.
+fn positions(rows: &[PlainRow<'_>]) -> Option<RangeInclusive<u64>> {
+    let changes = || rows.iter().filter(|row| !matches!(row.standing, Standing::State { .. }));
+    let known = || changes().map(|row| row.source_lsn).filter(|lsn| *lsn > 0);
+    Some(known().min()?..=known().max()?)
 }
