@@ -7,6 +7,7 @@
 //! `NOVA_KEEP_LOGS=1` leaves the stack's folder behind.
 
 mod admin;
+mod audit;
 mod bad_input;
 mod checks;
 mod collector;
@@ -46,6 +47,7 @@ fn trials(stage: &Arc<Stage>) -> Vec<Trial> {
     vec![
         stage.trial("main_job", main_job::main_job),
         stage.trial("views", engagement::views),
+        stage.trial("audit", audit::audit),
         stage.trial("admin", admin::admin),
         stage.trial("migrate", commands::migrate),
         stage.trial("config", commands::config),

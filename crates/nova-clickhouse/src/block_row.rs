@@ -85,7 +85,7 @@ impl BlockRow<'_> {
 }
 
 /// A UUID as the server stores it: two halves, each little-endian.
-fn stored_uuid(bytes: [u8; 16]) -> Uuid {
+pub(crate) fn stored_uuid(bytes: [u8; 16]) -> Uuid {
     let bits = u128::from_le_bytes(bytes);
     Uuid::from_u128(bits.rotate_left(64))
 }

@@ -105,6 +105,15 @@ impl Client {
         String::from_utf8(body.into()).map_err(|error| self.unreadable(error.to_string()))
     }
 
+    /// Runs a query and returns the answer as it comes, in `RowBinary`. The query must not name a format.
+    pub(crate) async fn query_binary(
+        &self,
+        sql: &str,
+        parameters: &[(&str, &str)],
+    ) -> Result<Bytes, ClickHouseError> {
+        self.exchange(self.statement(sql, parameters, "RowBinary")).await
+    }
+
     /// Runs a query and returns its rows, by column name. The query must not name a format.
     ///
     /// # Errors

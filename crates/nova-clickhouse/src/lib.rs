@@ -25,6 +25,7 @@ mod row_binary;
 mod schema;
 mod sink;
 mod sql;
+mod stored;
 mod template;
 mod window;
 
@@ -37,5 +38,6 @@ pub use row_binary::RowBinaryBlock;
 pub use schema::{TableInfo, check_grant, grants};
 pub use sink::TableSink;
 pub use sql::{identifier, literal_content};
+pub use stored::{PlainRow, StoredRow, ToldTwice};
 pub use template::TemplateError;
 pub use window::{ReplayHorizon, ShortWindow};

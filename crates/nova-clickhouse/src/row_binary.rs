@@ -59,6 +59,11 @@ impl BlockLayout {
         self.columns.split_at(self.declared).0
     }
 
+    /// All columns, in the order of a row's bytes.
+    pub(crate) fn columns(&self) -> &[BlockColumn] {
+        &self.columns
+    }
+
     /// Whether the columns end with the lineage: what a block must have before its doubts can be resolved.
     pub(crate) fn has_lineage(&self) -> bool {
         let (_, lineage) = self.columns.split_at(self.declared);

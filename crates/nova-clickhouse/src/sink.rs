@@ -84,7 +84,15 @@ impl TableSink {
             .map_err(|error| self.unasked(topic, &error))
     }
 
-    fn unasked(&self, topic: &str, error: &ClickHouseError) -> PipelineError {
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    pub(crate) fn layout(&self) -> &BlockLayout {
+        &self.layout
+    }
+
+    pub(crate) fn unasked(&self, topic: &str, error: &ClickHouseError) -> PipelineError {
         PipelineError::new(error.kind(), format!("asking `{}` for rows of {topic}: {error}", self.table))
     }
 }

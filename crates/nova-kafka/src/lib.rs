@@ -31,6 +31,7 @@ pub use letters::{original, read_letters};
 pub use message::KafkaMessage;
 pub use offsets::{Position, members, message_times, positions, set_offsets};
 pub use options::{GroupProtocol, KafkaConnection, KafkaOptions};
+pub use reread::RangeReader;
 pub use source::KafkaSource;
 pub use stored_letter::{Cut, ForeignMessage, StoredLetter};
 pub use unread::unread;

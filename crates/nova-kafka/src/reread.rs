@@ -15,10 +15,12 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::OwnedMessage;
 use rdkafka::topic_partition_list::Offset;
-use tokio::sync::mpsc::{Sender, channel};
+use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::task::JoinHandle;
 
 use crate::context::Logs;
 use crate::errors::{code_of, failed};
+use crate::lag::watermarks;
 use crate::message::KafkaMessage;
 use crate::options::{KafkaConnection, reader_config};
 
@@ -29,13 +31,16 @@ pub(crate) enum Demand {
     AllThatWasRead,
     /// What the topic holds of them, compacted or not.
     WhatIsThere,
+    /// Offsets that the topic has passed; the last ones may be markers of transactions. One that ends before them is
+    /// another topic.
+    WhatWasPassed,
 }
 
 impl Demand {
     /// Messages between the reading thread and the visitor. Dead letters may be large, and are not many.
     fn queue(self) -> usize {
         match self {
-            Self::AllThatWasRead => 1_000,
+            Self::AllThatWasRead | Self::WhatWasPassed => 1_000,
             Self::WhatIsThere => 16,
         }
     }
@@ -44,10 +49,13 @@ impl Demand {
     fn gone(self) -> &'static str {
         match self {
             Self::AllThatWasRead => "the topic no longer holds the messages of a batch that was left open",
-            Self::WhatIsThere => "the topic no longer holds these messages; if they went just now, try again",
+            Self::WhatIsThere | Self::WhatWasPassed => {
+                "the topic no longer holds these messages; if they went just now, try again"
+            }
         }
     }
 }
+
 /// Nothing read for so long is an outage.
 const STALLED: Duration = Duration::from_secs(30);
 
@@ -59,24 +67,87 @@ pub(crate) async fn reread(
     demand: Demand,
     visit: &mut (dyn FnMut(&dyn SourceMessage) -> Result<(), PipelineError> + Send),
 ) -> Result<(), PipelineError> {
-    let mut config = reader_config(connection, "nova.reread")?;
-    // A full queue is looked at again after this time; the default, 1 s, starves a fast reader.
-    config.set("enable.partition.eof", "true").set("fetch.queue.backoff.ms", "20");
-    let reading = Reading {
-        doing: format!("reading {topic} again"),
-        topic: topic.to_owned(),
-        demand,
-        left: ranges.iter().map(|(partition, range)| (partition, range.clone())).collect(),
-    };
-    let (sender, mut receiver) = channel(demand.queue());
-    let thread = tokio::task::spawn_blocking(move || reading.run(&config, &sender));
-    while let Some(message) = receiver.recv().await {
-        // With the receiver gone, the thread ends by itself.
-        visit(&KafkaMessage(message))?;
+    let mut reader = RangeReader::start(connection, topic, ranges, demand)?;
+    while let Some(message) = reader.receive().await? {
+        visit(&message)?;
     }
-    thread.await.unwrap_or_else(|error| {
-        Err(PipelineError::new(ErrorKind::Unknown, format!("a call to Kafka: {error}")))
-    })
+    Ok(())
+}
+
+/// The messages of ranges of a topic, one after the other, in order within a partition; outside of any group.
+///
+/// Memory: at most 1,000 messages and 16 MiB of fetched ones wait for the caller, who may take as long as it likes.
+pub struct RangeReader {
+    messages: Receiver<OwnedMessage>,
+    /// Read, and not asked for yet.
+    held: Option<OwnedMessage>,
+    /// Ends by itself once nobody receives any more.
+    thread: Option<JoinHandle<Result<(), PipelineError>>>,
+}
+
+impl RangeReader {
+    /// Begins to read. A range may end on any offset that the topic has passed, also on a transaction's marker.
+    ///
+    /// # Errors
+    /// `Misconfigured`.
+    pub fn open(connection: &KafkaConnection, topic: &str, ranges: &Ranges) -> Result<Self, PipelineError> {
+        Self::start(connection, topic, ranges, Demand::WhatWasPassed)
+    }
+
+    fn start(
+        connection: &KafkaConnection,
+        topic: &str,
+        ranges: &Ranges,
+        demand: Demand,
+    ) -> Result<Self, PipelineError> {
+        let mut config = reader_config(connection, "nova.reread")?;
+        config
+            .set("enable.partition.eof", "true")
+            .set("queued.max.messages.kbytes", "16384")
+            // A full queue is looked at again after this time; the default, 1 s, starves a fast reader.
+            .set("fetch.queue.backoff.ms", "20");
+        let reading = Reading {
+            doing: format!("reading {topic} again"),
+            topic: topic.to_owned(),
+            demand,
+            left: ranges.iter().map(|(partition, range)| (partition, range.clone())).collect(),
+        };
+        let (sender, messages) = channel(demand.queue());
+        let thread = tokio::task::spawn_blocking(move || reading.run(&config, &sender));
+        Ok(Self { messages, held: None, thread: Some(thread) })
+    }
+
+    /// The next message, if its offset is lower than `limit`; otherwise it waits. For a reader of one partition. `None`
+    /// also behind the last message.
+    ///
+    /// # Errors
+    /// `OffsetGap` where the topic no longer holds the range, `Unavailable` when nothing comes for 30 s.
+    pub async fn next_before(
+        &mut self,
+        limit: i64,
+    ) -> Result<Option<impl SourceMessage + use<>>, PipelineError> {
+        let (next, held) = match self.receive().await? {
+            Some(KafkaMessage(message)) if message.offset() >= limit => (None, Some(message)),
+            next => (next, None),
+        };
+        self.held = held;
+        Ok(next)
+    }
+
+    async fn receive(&mut self) -> Result<Option<KafkaMessage<OwnedMessage>>, PipelineError> {
+        let message = match self.held.take() {
+            Some(message) => Some(message),
+            None => self.messages.recv().await,
+        };
+        if let Some(message) = message {
+            return Ok(Some(KafkaMessage(message)));
+        }
+        let Some(thread) = self.thread.take() else { return Ok(None) };
+        let ended = thread.await.unwrap_or_else(|error| {
+            Err(PipelineError::new(ErrorKind::Unknown, format!("a call to Kafka: {error}")))
+        });
+        ended.map(|()| None)
+    }
 }
 
 /// What is still to be read.
@@ -96,18 +167,23 @@ impl Reading {
         let mut moved = Instant::now();
         while !self.left.is_empty() {
             match consumer.poll(Duration::from_millis(100)) {
+                None if sender.is_closed() => return Ok(()),
                 None if moved.elapsed() > STALLED => {
                     let message = format!("{}: nothing came for {} s", self.doing, STALLED.as_secs());
                     return Err(PipelineError::new(ErrorKind::Unavailable, message));
                 }
                 None => {}
                 Some(Ok(message)) => {
-                    moved = Instant::now();
                     if self.take(message.partition(), message.offset())
                         && sender.blocking_send(message.detach()).is_err()
                     {
                         return Ok(());
                     }
+                    // Only now: the visitor may have taken its time.
+                    moved = Instant::now();
+                }
+                Some(Err(KafkaError::PartitionEOF(partition))) if self.is_passed(&consumer, partition)? => {
+                    self.left.remove(&partition);
                 }
                 Some(Err(error)) => self.sort(&error)?,
             }
@@ -131,6 +207,16 @@ impl Reading {
             self.left.remove(&partition);
         }
         wanted
+    }
+
+    /// Whether a partition that has been read to its end lies behind its range, markers included.
+    fn is_passed(&self, consumer: &BaseConsumer<Logs>, partition: i32) -> Result<bool, PipelineError> {
+        match self.left.get(&partition) {
+            Some(range) if self.demand == Demand::WhatWasPassed => {
+                Ok(watermarks(consumer, &self.topic, partition)?.high >= range.end)
+            }
+            _ => Ok(false),
+        }
     }
 
     fn sort(&mut self, error: &KafkaError) -> Result<(), PipelineError> {

@@ -16,6 +16,7 @@ mod mutants;
 mod once;
 mod options;
 mod position;
+mod reading;
 mod redelivery;
 mod run;
 mod sink;
@@ -41,6 +42,7 @@ pub use ledger::{
 pub use once::Once;
 pub use options::PipelineOptions;
 pub use position::Position;
+pub use reading::{Became, Reading};
 pub use redelivery::{Formed, Lacking, Redelivery};
 pub use sink::{Block, MessageRows, REPAIR_PARTITION, Resolved, RowId, Seen, Sink, Standing};
 pub use source::{Committed, OffsetCommit, Source, SourceEvent, SourceMessage, StartAt, Watermarks};

@@ -3,6 +3,7 @@
 //! Invariant: a difference that is reported is one. Live writes never cause a false alarm, because ClickHouse's rows
 //! are restricted to the transactions that the snapshot sees.
 
+pub mod audit;
 pub mod history;
 pub mod metrics;
 pub mod render;

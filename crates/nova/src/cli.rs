@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{ArgGroup, Args, Parser, Subcommand};
 
+use crate::audit::AuditArgs;
 use crate::dlq::DlqCommand;
 use crate::offsets::Target;
 use crate::reconcile::ReconcileArgs;
@@ -94,6 +95,15 @@ pub enum Command {
     /// Where the streams' consumer groups stand in their topics, and how to set them.
     #[command(subcommand)]
     Offsets(OffsetsCommand),
+    /// Compare Kafka with ClickHouse, offset by offset. Exit code 3: there are findings; 4: not all could be audited.
+    ///
+    /// The mapping runs again over what the topics hold up to the groups' committed offsets, and every message must be
+    /// rows that are there once and equal, an explained skip, or a dead letter. Nothing is changed.
+    #[command(
+        after_help = "Examples:\n  nova audit\n  nova audit --stream likes --from 2026-01-31T06:00:00Z\n  \
+        nova audit --stream likes --partition 3 --from 4000 --to 5000 -o json"
+    )]
+    Audit(AuditArgs),
     /// Dead letters: messages that could not become rows. List, show, retry or discard them.
     #[command(subcommand)]
     Dlq(DlqCommand),

@@ -3,6 +3,7 @@
 #![expect(unreachable_pub, reason = "a binary has no public interface; pub means: for its other modules")]
 
 mod admin;
+mod audit;
 mod cli;
 mod config;
 mod connector;
@@ -59,6 +60,7 @@ async fn dispatch(cli: &Cli) -> Outcome {
         Command::Config(_) | Command::Schema(_) => Ok(()),
         Command::Connector(command) => connector::run(command, &config, &streams).await,
         Command::Doctor(args) => doctor::run(args, &config, &streams).await,
+        Command::Audit(args) => audit::run(args, &config, &streams).await,
         Command::Dlq(command) => dlq::run(command, &config, &streams).await,
         Command::Repair(command) => repair::run(command, &config, &streams).await,
         Command::Reconcile(args) => reconcile::run(args, &config, &streams).await,

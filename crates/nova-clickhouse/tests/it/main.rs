@@ -16,6 +16,7 @@ mod repeats;
 mod schema;
 mod server;
 mod snapshots;
+mod stored;
 mod values;
 mod views;
 mod window;

@@ -224,6 +224,16 @@ async fn check(client: &Client, sink: &TableSink, rows: Vec<Row<'static>>) -> Re
         }
     }
     prop_assert_eq!(number(client, "SELECT count() FROM system.parts WHERE table = 'v' AND active").await, 1);
+    // What an audit compares: the stored bytes are the encoder's, and the server can put them into words.
+    let sent = block(sink, &rows, 0, Standing::New);
+    let plain = sent.plain("cdc.v").unwrap();
+    let found = sink.stored("cdc.v", 0, 0..1_000).await.unwrap();
+    prop_assert_eq!(found.len(), plain.len());
+    for (found, plain) in found.iter().zip(&plain) {
+        prop_assert_eq!((found.offset, &found.bytes[..], found.times), (plain.id.offset, plain.bytes, 1));
+    }
+    let bytes: Vec<&[u8]> = plain.iter().map(|row| row.bytes).collect();
+    prop_assert_eq!(sink.texts(&bytes).await.unwrap().len(), rows.len());
     // Read again by a snapshot, every row is what the table has, byte for byte.
     let read = block(sink, &rows, 1_000, Standing::State { afresh: false });
     let resolved =
