@@ -2,7 +2,7 @@
 //! a commit, no de-duplication token; offsets alone, committed after each insert. At least once.
 //!
 //! Invariant: without the feature `without-ledger` none of this can be chosen; with it, only by the environment
-//! variable `NOVA_WITHOUT_LEDGER=1`.
+//! variable `WITHOUT_LEDGER=1`.
 
 use crate::{OffsetCommit, PipelineError, Ranges, Source};
 
@@ -11,7 +11,7 @@ use crate::{OffsetCommit, PipelineError, Ranges, Source};
 #[must_use]
 pub fn is_chosen() -> bool {
     static CHOSEN: std::sync::LazyLock<bool> = std::sync::LazyLock::new(|| {
-        std::env::var_os("NOVA_WITHOUT_LEDGER").is_some_and(|value| value == "1")
+        std::env::var_os("WITHOUT_LEDGER").is_some_and(|value| value == "1")
     });
     *CHOSEN
 }

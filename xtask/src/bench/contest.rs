@@ -91,7 +91,7 @@ impl Contestant {
             Self::NovaTwice => nova::drain(site, topic, &nova, 2, &[]).await,
             Self::NovaWithoutLedger => {
                 let program = site.without_ledger.clone().context("built only when it is to be measured")?;
-                nova::drain(site, topic, &program, 1, &[("NOVA_WITHOUT_LEDGER", "1")]).await
+                nova::drain(site, topic, &program, 1, &[("WITHOUT_LEDGER", "1")]).await
             }
             Self::KafkaEngine => kafka_engine::drain(site, topic, Form::Tuned).await,
             Self::KafkaEnginePlain => kafka_engine::drain(site, topic, Form::Plain).await,
