@@ -11,12 +11,12 @@ use super::contest::Contestant;
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:\n  \
     cargo xtask bench --messages 1000000 --rounds 3 --only nova,kafka-engine\n  \
-    cargo xtask bench all --json figures.json --write docs/benchmarks.md")]
+    cargo xtask bench all --json docs/benchmarks.json --write docs/benchmarks.md")]
 pub struct BenchArgs {
     /// What to measure, one after the other
     #[arg(value_enum, default_value = "drain")]
     pub measurements: Vec<Measurement>,
-    /// How many changes the largest topic holds [default: 3000000; 10000000 for memory and flat]
+    /// How many changes the largest topic holds [default: 3000000; memory and flat 10000000, connector 200000]
     #[arg(long, value_parser = clap::value_parser!(u64).range(1000..))]
     pub messages: Option<u64>,
     /// Partitions of the topic
@@ -34,7 +34,7 @@ pub struct BenchArgs {
     /// A setting that every `nova` gets, as `nova run --set` takes it; may be repeated
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
-    /// Also write all figures of all rounds to this file, as JSON
+    /// Also put all figures of all rounds into this file, as JSON, beside those of the same commit and machine
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
     /// Also put the tables into this Markdown file, between the marks `<!-- bench:NAME -->` and `<!-- /bench:NAME -->`
@@ -86,6 +86,7 @@ impl BenchArgs {
     pub(super) fn messages(&self, measurement: Measurement) -> u64 {
         let default = match measurement {
             Measurement::Memory | Measurement::Flat => 10_000_000,
+            Measurement::Connector => 200_000,
             _ => 3_000_000,
         };
         self.messages.unwrap_or(default)

@@ -9,7 +9,7 @@ use serde_json::json;
 use sqlx::{AssertSqlSafe, Executor};
 use tokio::time::sleep;
 
-use super::args::BenchArgs;
+use super::args::{BenchArgs, Measurement};
 use super::freshness::Source;
 use super::process::Usage;
 use super::report::{Bound, Outcome, Requirement};
@@ -17,17 +17,16 @@ use super::spread::Spread;
 use crate::installation::{DATABASE, clickhouse_number};
 use crate::say;
 
-/// Everybody follows everybody else: so many users.
-const USERS: u32 = 450;
 const ROWS_PER_TRANSACTION: u32 = 10;
 /// The name that `nova connector apply` gives it.
 const CONNECTOR: &str = "nova-cdc";
 const VISIBLE_WITHIN: Duration = Duration::from_secs(300);
 
 pub(super) async fn measure(source: &Source, args: &BenchArgs) -> Result<Outcome> {
+    let users = users(args.messages(Measurement::Connector));
     let mut rounds = Vec::new();
     for round in 1..=args.rounds {
-        let [rate, cpu] = once(source, round).await?;
+        let [rate, cpu] = once(source, round, users).await?;
         say(&format!(
             "round {round} of {}: {rate:.0} changes/s, Connect {cpu:.0} µs per change",
             args.rounds
@@ -47,7 +46,7 @@ pub(super) async fn measure(source: &Source, args: &BenchArgs) -> Result<Outcome
         conditions: format!(
             "{} rows of `follows` in transactions of {ROWS_PER_TRANSACTION} at most, written while the connector was \
              stopped; exactly-once delivery, transaction metadata on; {} rounds, median (least–greatest)",
-            USERS * (USERS - 1),
+            users * (users - 1),
             args.rounds
         ),
         columns: vec!["changes/s", "CPU µs per change, Connect"],
@@ -57,14 +56,19 @@ pub(super) async fn measure(source: &Source, args: &BenchArgs) -> Result<Outcome
     })
 }
 
-async fn once(source: &Source, round: u32) -> Result<[f64; 2]> {
+/// Everybody follows everybody else: so many users make about so many rows.
+fn users(rows: u64) -> u32 {
+    u32::try_from(rows.isqrt() + 1).unwrap_or(u32::MAX)
+}
+
+async fn once(source: &Source, round: u32, users: u32) -> Result<[f64; 2]> {
     let before = rows(source).await?;
     order(source, "stop").await?;
-    write(source, round).await?;
+    write(source, round, users).await?;
     let connect = source.stack.connect()?.process.pid();
     order(source, "resume").await?;
     let deadline = Instant::now() + VISIBLE_WITHIN;
-    let expected = i64::from(USERS * (USERS - 1));
+    let expected = i64::from(users * (users - 1));
     let (first, first_at, first_cpu) = loop {
         let rows = rows(source).await? - before;
         if rows > 0 {
@@ -99,19 +103,19 @@ async fn order(source: &Source, what: &str) -> Result<()> {
     Ok(())
 }
 
-async fn write(source: &Source, round: u32) -> Result<()> {
+async fn write(source: &Source, round: u32, users: u32) -> Result<()> {
     say("an application writes while the connector is stopped");
     let mut connection = source.installation.postgres.acquire().await?;
     // Each by itself: a block that commits must not run within a transaction. The numbers are our own.
     let statements = [
         "CREATE TEMPORARY TABLE IF NOT EXISTS bench_users (n int PRIMARY KEY, id uuid NOT NULL)".to_owned(),
         "TRUNCATE bench_users".to_owned(),
-        format!("INSERT INTO bench_users SELECT n, gen_random_uuid() FROM generate_series(1, {USERS}) AS n"),
+        format!("INSERT INTO bench_users SELECT n, gen_random_uuid() FROM generate_series(1, {users}) AS n"),
         format!("INSERT INTO users (id, handle) SELECT id, 'bench-{round}-' || n FROM bench_users"),
         format!(
-            "DO $$ BEGIN FOR follower IN 1..{USERS} LOOP FOR first IN 1..{USERS} BY {ROWS_PER_TRANSACTION} LOOP \
+            "DO $$ BEGIN FOR follower IN 1..{users} LOOP FOR low IN 1..{users} BY {ROWS_PER_TRANSACTION} LOOP \
                INSERT INTO follows (follower_id, followee_id) SELECT a.id, b.id FROM bench_users a, bench_users b \
-               WHERE a.n = follower AND b.n BETWEEN first AND first + {ROWS_PER_TRANSACTION} - 1 AND a.n <> b.n; \
+               WHERE a.n = follower AND b.n BETWEEN low AND low + {ROWS_PER_TRANSACTION} - 1 AND a.n <> b.n; \
                COMMIT; \
              END LOOP; END LOOP; END $$"
         ),

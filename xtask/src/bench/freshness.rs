@@ -16,7 +16,7 @@ use crate::stack::{Lifetime, Stack, StackOptions};
 use crate::{say, workspace};
 
 /// Transactions per second that come to about 1,000 row changes per second.
-const RATE: u32 = 860;
+const RATE: u32 = 900;
 const SECONDS: u64 = 20;
 
 /// All servers, from PostgreSQL to ClickHouse, with a worker between.
@@ -62,6 +62,8 @@ pub(super) async fn measure(source: &Source, args: &BenchArgs) -> Result<Outcome
     let cells = [&rate, &p50, &p99].map(|figures| Spread::of(figures.clone()));
     let cells = cells.map(|spread| spread.map_or_else(String::new, |spread| spread.to_string()));
     let requirements = [
+        // On a machine that cannot make so many changes, the other two mean little.
+        Requirement::new("changes/s", rate, Bound::AtLeast(1000.0)),
         Requirement::new("commit to visible, p50 ms", p50, Bound::AtMost(500.0)),
         Requirement::new("commit to visible, p99 ms", p99, Bound::AtMost(1500.0)),
     ];

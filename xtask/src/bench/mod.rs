@@ -20,7 +20,6 @@ mod table;
 mod trickle;
 
 use anyhow::{Context, Result};
-use serde_json::{Map, Value, json};
 
 use crate::prerequisites::{self, Need};
 use crate::say;
@@ -39,7 +38,6 @@ pub async fn run(args: BenchArgs) -> Result<()> {
     let (on_site, from_source): (Vec<_>, Vec<_>) = measurements
         .iter()
         .partition(|each| !matches!(each, Measurement::Freshness | Measurement::Connector));
-    let mut found = Map::new();
     if !on_site.is_empty() {
         prerequisites::ensure(&[Need::Java, Need::Maven, Need::Npm]).await?;
         let mut site = Site::start(&args, &measurements).await?;
@@ -53,7 +51,7 @@ pub async fn run(args: BenchArgs) -> Result<()> {
                 Measurement::Trickle => trickle::measure(&mut site, &args).await?,
                 _ => drains::drain(&mut site, &args).await?,
             };
-            tell(&args, &place, &outcome, &mut found)?;
+            tell(&args, &place, &outcome)?;
         }
         site.stop().await?;
     }
@@ -66,7 +64,7 @@ pub async fn run(args: BenchArgs) -> Result<()> {
                 Measurement::Freshness => freshness::measure(&source, &args).await?,
                 _ => connector::measure(&source, &args).await?,
             };
-            tell(&args, &place, &outcome, &mut found)?;
+            tell(&args, &place, &outcome)?;
         }
         source.stop().await?;
     }
@@ -75,19 +73,18 @@ pub async fn run(args: BenchArgs) -> Result<()> {
 
 /// Prints one outcome and writes the files that were asked for; what a later measurement fails with takes nothing away.
 #[expect(clippy::print_stdout, reason = "the report is the command's data")]
-fn tell(args: &BenchArgs, place: &Place, outcome: &Outcome, found: &mut Map<String, Value>) -> Result<()> {
+fn tell(args: &BenchArgs, place: &Place, outcome: &Outcome) -> Result<()> {
     let text = outcome.markdown(place);
     println!("## {}\n\n{text}", outcome.name);
-    found.insert(outcome.name.clone(), outcome.json());
     if let Some(path) = &args.json {
-        let all = json!({ "place": place.json(), "measurements": found });
-        std::fs::write(path, serde_json::to_string_pretty(&all)?)
-            .with_context(|| path.display().to_string())?;
+        let before = std::fs::read_to_string(path).ok();
+        let all = document::merged(before.as_deref(), &place.json(), &outcome.name, outcome.json());
+        std::fs::write(path, format!("{all:#}\n")).with_context(|| path.display().to_string())?;
     }
     if let Some(path) = &args.write {
         let document = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
-        let document =
-            document::replace(&document, &outcome.name, &text).with_context(|| path.display().to_string())?;
+        let document = document::replace(&document, &outcome.name, &text);
+        let document = document.with_context(|| path.display().to_string())?;
         std::fs::write(path, document).with_context(|| path.display().to_string())?;
     }
     Ok(())

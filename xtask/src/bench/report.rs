@@ -115,18 +115,15 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// This machine, and the workspace's commit; `-dirty` when the workspace differs from it.
+    /// This machine, and the workspace's commit; `-dirty` when what is measured differs from it.
     pub(super) async fn find() -> Result<Self> {
-        let mut git = Command::new("git");
-        git.args(["describe", "--always", "--dirty", "--abbrev=7", "--exclude=*"])
-            .current_dir(workspace::root());
-        let commit = crate::command::run("the commit that is measured", &mut git).await?;
+        let commit = git(&["rev-parse", "--short=7", "HEAD"]).await?;
+        // The documents are written by the measuring itself.
+        let changed = git(&["status", "--porcelain", "--", ".", ":(exclude)docs"]).await?;
         let processors = std::fs::read_to_string("/proc/cpuinfo").context("/proc/cpuinfo")?;
         let memory = std::fs::read_to_string("/proc/meminfo").context("/proc/meminfo")?;
-        Ok(Self {
-            commit: String::from_utf8_lossy(&commit.stdout).trim().to_owned(),
-            machine: machine(&processors, &memory),
-        })
+        let dirty = if changed.is_empty() { "" } else { "-dirty" };
+        Ok(Self { commit: format!("{commit}{dirty}"), machine: machine(&processors, &memory) })
     }
 
     pub(super) fn json(&self) -> Value {
@@ -138,6 +135,13 @@ impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "commit {}, {}", self.commit, self.machine)
     }
+}
+
+async fn git(args: &[&str]) -> Result<String> {
+    let mut git = Command::new("git");
+    let output =
+        crate::command::run("the commit that is measured", git.args(args).current_dir(workspace::root()));
+    Ok(String::from_utf8_lossy(&output.await?.stdout).trim().to_owned())
 }
 
 fn machine(processors: &str, memory: &str) -> String {
