@@ -10,9 +10,8 @@ use crate::{OffsetCommit, PipelineError, Ranges, Source};
 #[cfg(feature = "without-ledger")]
 #[must_use]
 pub fn is_chosen() -> bool {
-    static CHOSEN: std::sync::LazyLock<bool> = std::sync::LazyLock::new(|| {
-        std::env::var_os("WITHOUT_LEDGER").is_some_and(|value| value == "1")
-    });
+    static CHOSEN: std::sync::LazyLock<bool> =
+        std::sync::LazyLock::new(|| std::env::var_os("WITHOUT_LEDGER").is_some_and(|value| value == "1"));
     *CHOSEN
 }
 

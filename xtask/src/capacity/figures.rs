@@ -26,7 +26,6 @@ pub(super) struct Figures {
 /// One change in PostgreSQL.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 pub(super) struct Change {
-    pub(super) json_bytes: f64,
     pub(super) kafka_bytes: f64,
     pub(super) rows: f64,
     pub(super) wire_row_bytes: f64,

@@ -113,6 +113,17 @@ mod tests {
     }
 
     #[test]
+    fn the_page_shows_what_the_command_prints() {
+        let figures = Figures::load(None, &[]).unwrap();
+        let needs = [1e4, 1e5, 1e6, 1e7].map(|load| Needs::of(&figures, load));
+        let page = include_str!("../../../docs/capacity.md");
+        let (_, rest) = page.split_once("<!-- capacity -->\n").unwrap();
+        let (shown, _) = rest.split_once("<!-- /capacity -->").unwrap();
+        let printed = render(&figures, &needs, &limits(&figures));
+        assert_eq!(shown, printed, "put what `cargo xtask capacity` prints into docs/capacity.md");
+    }
+
+    #[test]
     fn the_first_to_break_is_named_for_each_load() {
         let figures = Figures::load(None, &[]).unwrap();
         let needs = [1e3, 1e7].map(|load| Needs::of(&figures, load));
