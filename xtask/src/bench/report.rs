@@ -119,7 +119,8 @@ impl Place {
     pub(super) async fn find() -> Result<Self> {
         let commit = git(&["rev-parse", "--short=7", "HEAD"]).await?;
         // The documents are written by the measuring itself.
-        let changed = git(&["status", "--porcelain", "--", ".", ":(exclude)docs"]).await?;
+        let changed =
+            git(&["status", "--porcelain", "--untracked-files=no", "--", ".", ":(exclude)docs"]).await?;
         let processors = std::fs::read_to_string("/proc/cpuinfo").context("/proc/cpuinfo")?;
         let memory = std::fs::read_to_string("/proc/meminfo").context("/proc/meminfo")?;
         let dirty = if changed.is_empty() { "" } else { "-dirty" };
