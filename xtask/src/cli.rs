@@ -6,7 +6,8 @@ use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 
 use crate::artifacts::ArtifactError;
-use crate::bench::{self, Contestant};
+use crate::bench::{self, BenchArgs};
+use crate::capacity::{self, CapacityArgs};
 use crate::chaos::Fault;
 use crate::interrupt::{Interrupted, unless_interrupted};
 use crate::prerequisites::Missing;
@@ -29,6 +30,8 @@ enum Command {
     Chaos(ChaosArgs),
     /// Measure Nova beside ClickHouse's own Kafka engine and librdkafka alone
     Bench(BenchArgs),
+    /// Say how many partitions, workers, brokers and servers a load needs, and what breaks first
+    Capacity(CapacityArgs),
     /// Run all checks: format, clippy, unit tests, documentation tests, end-to-end tests on the real servers
     Test(TestArgs),
     /// Count the instructions that decoding, mapping and encoding a message take, and compare with the baseline
@@ -91,30 +94,6 @@ pub struct ChaosArgs {
     pub nova: Option<std::path::PathBuf>,
 }
 
-/// Arguments of `bench`.
-#[derive(Debug, Clone, Args)]
-#[command(after_help = "Example:\n  cargo xtask bench --messages 1000000 --rounds 3")]
-pub struct BenchArgs {
-    /// How many changes the topic holds
-    #[arg(long, default_value_t = 3_000_000, value_parser = clap::value_parser!(u64).range(1000..))]
-    pub messages: u64,
-    /// Partitions of the topic
-    #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u16).range(1..))]
-    pub partitions: u16,
-    /// Over how many months the event times are spread; 0: they advance as in life
-    #[arg(long, default_value_t = 0)]
-    pub months: u64,
-    /// How often each contestant drains the topic
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
-    pub rounds: u32,
-    /// Only these contestants, separated by commas
-    #[arg(long, value_enum, value_delimiter = ',')]
-    pub only: Vec<Contestant>,
-    /// Also write all figures to this file, as JSON
-    #[arg(long, value_name = "FILE")]
-    pub json: Option<std::path::PathBuf>,
-}
-
 impl Default for ChaosArgs {
     /// Those of a command line without arguments.
     fn default() -> Self {
@@ -154,6 +133,7 @@ pub async fn run(cli: Cli) -> Result<()> {
             Command::Demo(args) => demo::run(args).await,
             Command::Chaos(args) => chaos::run(args).await,
             Command::Bench(args) => bench::run(args).await,
+            Command::Capacity(args) => capacity::run(&args),
             Command::Test(args) => check::run(args).await,
             Command::Instructions(args) => instructions::run(args.record).await,
             Command::Up(args) => up::up(args).await,

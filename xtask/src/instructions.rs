@@ -45,7 +45,7 @@ pub async fn run(record: bool) -> Result<()> {
         say("instructions: skipped, since there is no valgrind on PATH (apt-get install valgrind)");
         return Ok(());
     }
-    let program = workspace::build_release("nova-streams", "--example", "hot_path").await?;
+    let program = workspace::build_release("nova-streams", "--example", "hot_path", "").await?;
     let counts = count(&program).await?;
     say(&format!("instructions per message\n{}", table(&counts)));
     let baseline = workspace::root().join(BASELINE);

@@ -5,6 +5,7 @@
 
 pub mod artifacts;
 pub mod bench;
+pub mod capacity;
 pub mod chaos;
 pub mod check;
 pub mod cli;

@@ -44,13 +44,13 @@ pub async fn build_binary_with(package: &str, features: &str) -> Result<PathBuf>
     build(package, &["--bin", package, "--features", features], package).await
 }
 
-/// Builds a target of a workspace package for speed and answers the path of its executable; `kind` is cargo's own word,
-/// `--bin` or `--example`.
+/// Builds a target of a workspace package for speed, with these features, and answers the path of its executable;
+/// `kind` is cargo's own word, `--bin` or `--example`.
 ///
 /// # Errors
 /// As for [`build_binary`].
-pub async fn build_release(package: &str, kind: &str, name: &str) -> Result<PathBuf> {
-    build(package, &["--release", kind, name], name).await
+pub async fn build_release(package: &str, kind: &str, name: &str, features: &str) -> Result<PathBuf> {
+    build(package, &["--release", kind, name, "--features", features], name).await
 }
 
 async fn build(package: &str, target: &[&str], name: &str) -> Result<PathBuf> {

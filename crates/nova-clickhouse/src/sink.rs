@@ -7,7 +7,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use nova_pipeline::fail_points::{self, Boundary};
-use nova_pipeline::{Block as _, ErrorKind, PipelineError, Ranges, Resolved, RowId, Seen, Sink};
+use nova_pipeline::{
+    Block as _, ErrorKind, PipelineError, Ranges, Resolved, RowId, Seen, Sink, without_ledger,
+};
 use nova_streams::ColumnType;
 
 use crate::contradiction::contradictions;
@@ -118,9 +120,11 @@ impl Sink for TableSink {
             return Err(PipelineError::new(ErrorKind::Misconfigured, message));
         }
         let rows = block.rows().to_string();
+        let (deduplicate, enable) =
+            if without_ledger::is_chosen() { ("0", "disable") } else { ("1", "enable") };
         let mut settings = vec![
             ("async_insert", "0"),
-            ("insert_deduplicate", "1"),
+            ("insert_deduplicate", deduplicate),
             ("insert_deduplication_token", token),
             // One block: read without splitting, and nothing handed on before all rows are there.
             ("max_insert_block_size", rows.as_str()),
@@ -141,7 +145,7 @@ impl Sink for TableSink {
         ];
         if self.has_deduplicate_insert {
             // Newer servers let this one decide over `insert_deduplicate`; older ones refuse what they do not know.
-            settings.push(("deduplicate_insert", "enable"));
+            settings.push(("deduplicate_insert", enable));
         }
         let insert = self.client.insert(&self.statement, &settings, block.body());
         fail_points::amid(Boundary::AmidInsert, insert).await.map_err(|error| {

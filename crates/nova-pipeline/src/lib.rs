@@ -25,6 +25,7 @@ mod stream_worker;
 mod takeover;
 pub mod trace;
 mod transform;
+pub mod without_ledger;
 
 #[cfg(test)]
 mod fakes;

@@ -22,6 +22,7 @@ use crate::deliver::Delivery;
 use crate::fail_points::{self, Boundary};
 use crate::trace::{self, traced};
 use crate::transform;
+use crate::without_ledger;
 use crate::{
     DeadLetters, Durable, ErrorKind, Ledger, PipelineError, PipelineOptions, Planned, PoisonLimits, Policy,
     Position, Sink, Source, SourceEvent, SourceMessage, Span,
@@ -190,6 +191,7 @@ impl<S: Source, K: Sink, L: DeadLetters> Run<S, K, L> {
                 return Err(PipelineError::new(ErrorKind::Fenced, message));
             };
             delivery.write(&batch, all || announced.elapsed() > STALE_INTENT).await?;
+            without_ledger::commit(&*source, intended.ranges()).await?;
             Ok(intended.durable())
         };
         self.in_flight = Some(Box::pin(traced(process, write)));

@@ -1,158 +1,157 @@
-//! Medians, ranges and ratios, as a table for people and as JSON.
+//! What a measurement found: figures, ratios and whether these are what they must be; as Markdown and as JSON.
 
-use std::collections::BTreeMap;
-use std::fmt;
-use std::process::Command;
+use std::fmt::{self, Write as _};
 
 use anyhow::{Context, Result};
-use serde_json::json;
+use serde_json::{Value, json};
+use tokio::process::Command;
 
-use super::contest::{Contestant, Figures};
-use super::site::Topic;
-use crate::cli::BenchArgs;
+use super::spread::Spread;
 use crate::workspace;
 
-/// All rounds of all contestants.
-pub(super) struct Report {
-    topic: Topic,
-    partitions: u16,
-    months: u64,
-    commit: String,
-    rounds: BTreeMap<String, Vec<Figures>>,
+/// The result of one measurement.
+#[derive(Debug)]
+pub(super) struct Outcome {
+    /// Its name in the JSON and in the marks of the document.
+    pub(super) name: String,
+    /// What was measured, in a sentence.
+    pub(super) conditions: String,
+    /// The head of the table of figures, without the first column.
+    pub(super) columns: Vec<&'static str>,
+    /// Its lines: who, and a cell for each column.
+    pub(super) lines: Vec<(String, Vec<String>)>,
+    /// What is required.
+    pub(super) requirements: Vec<Requirement>,
+    /// Every figure of every round.
+    pub(super) rounds: Value,
 }
 
-/// Median, least and greatest of some figures.
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct Spread {
-    median: f64,
-    least: f64,
-    greatest: f64,
+/// A figure that must keep to a bound.
+#[derive(Debug)]
+pub(super) struct Requirement {
+    pub(super) what: String,
+    pub(super) found: Spread,
+    pub(super) bound: Bound,
 }
 
-impl Spread {
-    fn of(mut values: Vec<f64>) -> Option<Self> {
-        values.sort_by(f64::total_cmp);
-        let (least, greatest) = (*values.first()?, *values.last()?);
-        Some(Self { median: *values.get(values.len() / 2)?, least, greatest })
+/// What a median must keep to.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Bound {
+    AtLeast(f64),
+    AtMost(f64),
+    /// A ratio this far from 1 at most.
+    Within(f64),
+    /// Nothing is required; the figure is worth knowing.
+    None,
+}
+
+impl Bound {
+    fn holds(self, found: f64) -> Option<bool> {
+        match self {
+            Self::AtLeast(least) => Some(found >= least),
+            Self::AtMost(most) => Some(found <= most),
+            Self::Within(far) => Some((found - 1.0).abs() <= far),
+            Self::None => None,
+        }
     }
 }
 
-impl fmt::Display for Spread {
+impl fmt::Display for Bound {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:.2} ({:.2}–{:.2})", self.median, self.least, self.greatest)
+        match self {
+            Self::AtLeast(least) => write!(f, "≥ {least}"),
+            Self::AtMost(most) => write!(f, "≤ {most}"),
+            Self::Within(far) => write!(f, "{}–{}", 1.0 - far, 1.0 + far),
+            Self::None => f.write_str("–"),
+        }
     }
 }
 
-impl Report {
-    pub(super) fn new(args: &BenchArgs, topic: Topic) -> Result<Self> {
-        let output = Command::new("git")
-            .args(["describe", "--always", "--dirty", "--abbrev=7"])
-            .current_dir(workspace::root())
-            .output();
-        let commit = output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
-        Ok(Self {
-            topic,
-            partitions: args.partitions,
-            months: args.months,
-            commit: commit.context("git")?,
-            rounds: BTreeMap::new(),
-        })
-    }
-
-    pub(super) fn add(&mut self, contestant: Contestant, figures: Figures) {
-        self.rounds.entry(contestant.to_string()).or_default().push(figures);
-    }
-
-    fn spread(&self, contestant: Contestant, figure: impl Fn(&Figures) -> f64) -> Option<Spread> {
-        Spread::of(self.rounds.get(&contestant.to_string())?.iter().map(figure).collect())
-    }
-
-    fn median(&self, contestant: Contestant, figure: impl Fn(&Figures) -> f64) -> Option<f64> {
-        self.spread(contestant, figure).map(|spread| spread.median)
-    }
-
-    /// What is required, and what was found: name, found, required, whether it holds.
-    fn ratios(&self) -> Vec<(&'static str, f64, &'static str, bool)> {
-        let seconds = |contestant| self.median(contestant, |figures| figures.seconds);
-        let cpu = |contestant| {
-            self.median(contestant, |figures| figures.client_cpu_seconds + figures.server_cpu_seconds)
-        };
-        let client = |contestant| self.median(contestant, |figures| figures.client_cpu_seconds);
-        let mut ratios = Vec::new();
-        use Contestant::{KafkaEngine, Librdkafka, Nova};
-        if let (Some(nova), Some(engine)) = (seconds(Nova), seconds(KafkaEngine)) {
-            let ratio = engine / nova;
-            ratios.push(("throughput of nova / Kafka engine", ratio, "≥ 6", ratio >= 6.0));
-        }
-        if let (Some(nova), Some(alone)) = (seconds(Nova), seconds(Librdkafka)) {
-            let ratio = alone / nova;
-            ratios.push(("throughput of nova / librdkafka alone", ratio, "≥ 0.5", ratio >= 0.5));
-        }
-        if let (Some(nova), Some(engine)) = (cpu(Nova), cpu(KafkaEngine)) {
-            let ratio = nova / engine;
-            ratios.push(("CPU of nova and ClickHouse / Kafka engine", ratio, "≤ 0.35", ratio <= 0.35));
-        }
-        if let (Some(nova), Some(alone)) = (client(Nova), client(Librdkafka)) {
-            let ratio = nova / alone;
-            ratios.push(("CPU of nova / librdkafka alone", ratio, "≤ 4", ratio <= 4.0));
-        }
-        if let Some(peak) = self.median(Contestant::Nova, |figures| figures.client_peak_mib) {
-            ratios.push(("peak memory of nova, MiB", peak, "≤ 300", peak <= 300.0));
-        }
-        ratios
-    }
-
-    pub(super) fn json(&self) -> Result<String> {
-        let ratios = self.ratios().into_iter().map(|(what, found, required, holds)| {
-            json!({ "what": what, "found": found, "required": required, "holds": holds })
-        });
-        let ratios = ratios.collect::<Vec<_>>();
-        let value = json!({
-            "commit": self.commit, "messages": self.topic.messages, "bytes": self.topic.bytes,
-            "rows": self.topic.rows, "partitions": self.partitions, "months": self.months,
-            "rounds": self.rounds, "ratios": ratios,
-        });
-        Ok(serde_json::to_string_pretty(&value)?)
+impl Requirement {
+    /// `None` if there are no figures.
+    pub(super) fn new(what: impl Into<String>, found: Vec<f64>, bound: Bound) -> Option<Self> {
+        Spread::of(found).map(|found| Self { what: what.into(), found, bound })
     }
 }
 
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Topic { messages, bytes, rows, .. } = self.topic;
-        let times = if self.months == 0 {
-            "event times as in life".to_owned()
-        } else {
-            format!("event times over {} months", self.months)
-        };
-        writeln!(
-            f,
-            "\n{messages} changes of {} bytes on average, {rows} rows, {} partitions, {times}; commit {}\n",
-            bytes / messages.max(1),
-            self.partitions,
-            self.commit
-        )?;
-        writeln!(f, "| | seconds | changes/s | CPU s, own | CPU s, ClickHouse | peak MiB |")?;
-        writeln!(f, "| --- | ---: | ---: | ---: | ---: | ---: |")?;
-        for contestant in Contestant::ALL {
-            let spread = |figure: fn(&Figures) -> f64| self.spread(contestant, figure);
-            let (Some(seconds), Some(own), Some(server), Some(peak)) = (
-                spread(|figures| figures.seconds),
-                spread(|figures| figures.client_cpu_seconds),
-                spread(|figures| figures.server_cpu_seconds),
-                spread(|figures| figures.client_peak_mib),
-            ) else {
-                continue;
+impl Outcome {
+    pub(super) fn json(&self) -> Value {
+        let requirements = self.requirements.iter().map(|Requirement { what, found, bound }| {
+            let holds = bound.holds(found.median);
+            json!({ "what": what, "found": found, "required": bound.to_string(), "holds": holds })
+        });
+        let requirements = requirements.collect::<Vec<_>>();
+        json!({ "conditions": self.conditions, "requirements": requirements, "rounds": self.rounds })
+    }
+
+    /// The tables, and above them when, where and of what they are.
+    pub(super) fn markdown(&self, place: &Place) -> String {
+        let mut text = format!("{}; {place}.\n\n", self.conditions);
+        let _written = writeln!(text, "| | {} |", self.columns.join(" | "));
+        let _written = writeln!(text, "| --- |{}", " ---: |".repeat(self.columns.len()));
+        for (who, cells) in &self.lines {
+            let _written = writeln!(text, "| {who} | {} |", cells.join(" | "));
+        }
+        if !self.requirements.is_empty() {
+            text.push_str("\n| | found | aim | |\n| --- | ---: | ---: | --- |\n");
+        }
+        for Requirement { what, found, bound } in &self.requirements {
+            let word = match bound.holds(found.median) {
+                Some(true) => "reached",
+                Some(false) => "**not reached**",
+                None => "",
             };
-            #[expect(clippy::cast_precision_loss, reason = "a rate for people to read")]
-            let rate = messages as f64 / seconds.median;
-            writeln!(f, "| {contestant} | {seconds} | {rate:.0} | {own} | {server} | {:.0} |", peak.median)?;
+            let _written = writeln!(text, "| {what} | {found} | {bound} | {word} |");
         }
-        writeln!(f, "\n| | found | required | |\n| --- | ---: | ---: | --- |")?;
-        for (what, found, required, holds) in self.ratios() {
-            writeln!(f, "| {what} | {found:.2} | {required} | {} |", if holds { "yes" } else { "**no**" })?;
-        }
-        Ok(())
+        text
     }
+}
+
+/// Where and of what the figures are.
+#[derive(Debug)]
+pub(super) struct Place {
+    commit: String,
+    machine: String,
+}
+
+impl Place {
+    /// This machine, and the workspace's commit; `-dirty` when what is measured differs from it.
+    pub(super) async fn find() -> Result<Self> {
+        let commit = git(&["rev-parse", "--short=7", "HEAD"]).await?;
+        // The documents are written by the measuring itself.
+        let changed =
+            git(&["status", "--porcelain", "--untracked-files=no", "--", ".", ":(exclude)docs"]).await?;
+        let processors = std::fs::read_to_string("/proc/cpuinfo").context("/proc/cpuinfo")?;
+        let memory = std::fs::read_to_string("/proc/meminfo").context("/proc/meminfo")?;
+        let dirty = if changed.is_empty() { "" } else { "-dirty" };
+        Ok(Self { commit: format!("{commit}{dirty}"), machine: machine(&processors, &memory) })
+    }
+
+    pub(super) fn json(&self) -> Value {
+        json!({ "commit": self.commit, "machine": self.machine })
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "commit {}, {}", self.commit, self.machine)
+    }
+}
+
+async fn git(args: &[&str]) -> Result<String> {
+    let mut git = Command::new("git");
+    let output =
+        crate::command::run("the commit that is measured", git.args(args).current_dir(workspace::root()));
+    Ok(String::from_utf8_lossy(&output.await?.stdout).trim().to_owned())
+}
+
+fn machine(processors: &str, memory: &str) -> String {
+    let model = processors.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
+    let model = model.map_or("unknown processor", |(_, model)| model.trim());
+    let cores = processors.lines().filter(|line| line.starts_with("processor")).count();
+    let kib = memory.lines().find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix("kB"));
+    let gib = kib.and_then(|kib| kib.trim().parse::<u64>().ok()).unwrap_or_default() >> 20;
+    format!("{cores} cores ({model}), {gib} GiB")
 }
 
 #[cfg(test)]
@@ -160,9 +159,38 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_spread_has_the_middle_and_both_ends() {
-        let spread = Spread::of(vec![3.0, 1.0, 2.0]).unwrap();
-        assert_eq!(spread, Spread { median: 2.0, least: 1.0, greatest: 3.0 });
-        assert_eq!(Spread::of(vec![]), None);
+    fn a_median_beyond_its_bound_is_told() {
+        let requirements = vec![
+            Requirement::new("nova / engine", vec![5.0, 7.0, 6.5], Bound::AtLeast(6.0)).unwrap(),
+            Requirement::new("per change", vec![1.2], Bound::Within(0.15)).unwrap(),
+            Requirement::new("size", vec![1.0], Bound::None).unwrap(),
+        ];
+        let outcome = Outcome {
+            name: "drain".into(),
+            conditions: "10 changes".into(),
+            columns: vec!["seconds", "CPU s"],
+            lines: vec![("nova".into(), vec!["1.0".into(), "2.0".into()])],
+            requirements,
+            rounds: json!({}),
+        };
+        let place = Place { commit: "abc".into(), machine: "2 cores (X), 3 GiB".into() };
+        let text = outcome.markdown(&place);
+        for line in [
+            "10 changes; commit abc, 2 cores (X), 3 GiB.",
+            "| --- | ---: | ---: |",
+            "| nova | 1.0 | 2.0 |",
+            "| nova / engine | 6.50 (5.00–7.00) | ≥ 6 | reached |",
+            "| per change | 1.20 (1.20–1.20) | 0.85–1.15 | **not reached** |",
+            "| size | 1.00 (1.00–1.00) | – |  |",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} is missing in\n{text}");
+        }
+        assert_eq!(outcome.json()["requirements"][1]["holds"], false);
+    }
+
+    #[test]
+    fn the_machine_is_what_the_kernel_says() {
+        let processors = "processor\t: 0\nmodel name\t: Fast X\nprocessor\t: 1\nmodel name\t: Fast X\n";
+        assert_eq!(machine(processors, "MemTotal:       25165824 kB\n"), "2 cores (Fast X), 24 GiB");
     }
 }

@@ -1,26 +1,34 @@
-//! The servers of a benchmark and the topic that everybody drains.
+//! The servers and programs of a benchmark, and its topics.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, ensure};
-use serde::Deserialize;
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
 use tokio::process::Command;
 
-use crate::cli::BenchArgs;
-use crate::command;
+use super::args::{BenchArgs, Measurement};
 use crate::stack::{ClickHouseServer, KafkaServer, Server, Stack, StackOptions};
-use crate::{say, workspace};
+use crate::{command, say, workspace};
 
-/// The topic; the stream of the same table reads it.
-pub(super) const TOPIC: &str = "cdc.likes";
-/// The table.
-pub(super) const TABLE: &str = "post_engagement_events";
-
-/// What the topic holds, as its writer says.
-#[derive(Debug, Clone, Copy, Deserialize)]
+/// A topic that is full.
+#[derive(Debug, Clone, Serialize)]
 pub(super) struct Topic {
+    pub(super) name: String,
+    pub(super) partitions: u16,
+    pub(super) months: u64,
+    /// Bytes on the broker's disk.
+    pub(super) stored_bytes: u64,
+    #[serde(flatten)]
+    pub(super) content: Content,
+}
+
+/// What a topic holds, as its writer says.
+#[derive(Debug, Clone, Copy, Deserialize, Serialize)]
+pub(super) struct Content {
     pub(super) messages: u64,
+    /// Of the values, uncompressed.
     pub(super) bytes: u64,
     /// Rows that the messages must become.
     pub(super) rows: i64,
@@ -28,35 +36,45 @@ pub(super) struct Topic {
     pub(super) state: i64,
 }
 
-/// Servers, programs and the topic.
+/// Servers, programs and topics.
 pub(super) struct Site {
     stack: Stack,
     pub(super) nova: PathBuf,
+    /// The same with the ledger off; only for [`Measurement::Ledger`].
+    pub(super) without_ledger: Option<PathBuf>,
     pub(super) bench_topic: PathBuf,
-    pub(super) topic: Topic,
-    pub(super) partitions: u16,
+    /// Settings for every `nova`.
+    pub(super) settings: Vec<String>,
+    topics: BTreeMap<String, Topic>,
+    /// How many databases were made; each contestant has one of its own.
+    databases: u32,
 }
 
 impl Site {
-    /// Builds everything for speed, starts Kafka and ClickHouse, and fills the topic.
-    pub(super) async fn start(args: &BenchArgs) -> Result<Self> {
+    /// Builds everything for speed and starts Kafka and ClickHouse.
+    pub(super) async fn start(args: &BenchArgs, measurements: &[Measurement]) -> Result<Self> {
         say("building nova, the ClickHouse front and the bench's helper for speed");
-        let nova = workspace::build_release("nova", "--bin", "nova").await?;
-        let bench_topic = workspace::build_release("nova-kafka", "--example", "bench_topic").await?;
+        let bench_topic = workspace::build_release("nova-kafka", "--example", "bench_topic", "").await?;
         let servers = [Server::Kafka, Server::ClickHouse];
         let options = StackOptions { announce: true, release: true, ..StackOptions::only(&servers) };
         let stack = Stack::start(options).await?;
-        for (topic, partitions) in [(TOPIC, args.partitions), ("nova.dead-letters", 1)] {
-            create_topic(stack.kafka()?, topic, partitions).await?;
-        }
-        say(&format!("writing {} changes to {TOPIC}, {} partitions", args.messages, args.partitions));
-        let mut fill = Command::new(&bench_topic);
-        fill.args(["fill", "--brokers", &stack.kafka()?.bootstrap(), "--topic", TOPIC]);
-        fill.args(["--partitions", &args.partitions.to_string()]);
-        fill.args(["--messages", &args.messages.to_string(), "--months", &args.months.to_string()]);
-        let output = command::run("filling the topic", &mut fill).await?;
-        let topic = serde_json::from_slice(&output.stdout).context("what the topic holds")?;
-        Ok(Self { stack, nova, bench_topic, topic, partitions: args.partitions })
+        let programs = stack.run_dir.subdir("programs")?;
+        let program = async |name: &str, features: &str| {
+            // A copy: both have the same path, and whoever builds meanwhile does not change what runs here.
+            let built = workspace::build_release("nova", "--bin", "nova", features).await?;
+            let copy = programs.join(name);
+            fs::copy(&built, &copy).with_context(|| format!("copying {}", built.display()))?;
+            Ok::<_, anyhow::Error>(copy)
+        };
+        let without_ledger = match measurements.contains(&Measurement::Ledger) {
+            true => Some(program("nova-without-ledger", "nova-pipeline/without-ledger").await?),
+            false => None,
+        };
+        let nova = program("nova", "").await?;
+        let (settings, topics) = (args.set.clone(), BTreeMap::new());
+        let site = Self { stack, nova, without_ledger, bench_topic, settings, topics, databases: 0 };
+        site.create_topic("nova.dead-letters", 1).await?;
+        Ok(site)
     }
 
     pub(super) fn kafka(&self) -> Result<&KafkaServer> {
@@ -75,35 +93,62 @@ impl Site {
         self.stack.stop().await
     }
 
-    /// The production table, empty, in a database of its own.
-    pub(super) async fn create_table(&self, database: &str) -> Result<()> {
-        let clickhouse = self.clickhouse()?;
-        clickhouse.query(&format!("CREATE DATABASE {database} ENGINE = Atomic")).await?;
-        let mut files: Vec<PathBuf> = fs::read_dir(workspace::root().join("clickhouse"))?
-            .map(|entry| entry.map(|entry| entry.path()))
-            .collect::<Result<_, _>>()?;
-        files.sort();
-        let mut found = 0;
-        for file in files {
-            // Comments end at their line; none of the statements holds a `;` elsewhere.
-            let text = fs::read_to_string(&file).unwrap_or_default().replace("${database}", database);
-            let lines: Vec<&str> = text.lines().filter(|line| !line.trim_start().starts_with("--")).collect();
-            for statement in lines.join("\n").split(';') {
-                let create = format!("CREATE TABLE IF NOT EXISTS {database}.{TABLE}");
-                let alter = format!("ALTER TABLE {database}.{TABLE}");
-                if [create, alter].iter().any(|begin| statement.trim_start().starts_with(begin)) {
-                    found += 1;
-                    clickhouse.query(statement).await.with_context(|| file.display().to_string())?;
+    /// A name that no database and no group has had.
+    pub(super) fn new_name(&mut self) -> String {
+        self.databases += 1;
+        format!("bench_{}", self.databases)
+    }
+
+    /// A topic of so many changes; the same one when it is asked for again.
+    pub(super) async fn topic(&mut self, messages: u64, partitions: u16, months: u64) -> Result<Topic> {
+        let name = format!("cdc.likes-{messages}-{partitions}-{months}");
+        if let Some(topic) = self.topics.get(&name) {
+            return Ok(topic.clone());
+        }
+        self.create_topic(&name, partitions).await?;
+        say(&format!("writing {messages} changes to {name}"));
+        let mut fill = self.helper("fill", &name, partitions)?;
+        fill.args(["--messages", &messages.to_string(), "--months", &months.to_string()]);
+        let output = command::run("filling the topic", &mut fill).await?;
+        let content = serde_json::from_slice(&output.stdout).context("what the topic holds")?;
+        let stored_bytes = self.stored_bytes(&name)?;
+        let topic = Topic { name: name.clone(), partitions, months, stored_bytes, content };
+        self.topics.insert(name, topic.clone());
+        Ok(topic)
+    }
+
+    /// The helper that speaks to Kafka, with its first arguments.
+    pub(super) fn helper(&self, work: &str, topic: &str, partitions: u16) -> Result<Command> {
+        let mut command = Command::new(&self.bench_topic);
+        command.args([work, "--brokers", &self.kafka()?.bootstrap(), "--topic", topic]);
+        command.args(["--partitions", &partitions.to_string()]);
+        Ok(command)
+    }
+
+    pub(super) async fn create_topic(&self, topic: &str, partitions: u16) -> Result<()> {
+        let kafka = self.kafka()?;
+        let (brokers, partitions) = (kafka.bootstrap(), partitions.to_string());
+        let args =
+            ["--bootstrap-server", &brokers, "--create", "--topic", topic, "--partitions", &partitions];
+        kafka.tool("org.apache.kafka.tools.TopicCommand", &args).await.map(drop)
+    }
+
+    /// The size of a topic's segments; index files have room in advance and are not counted.
+    fn stored_bytes(&self, topic: &str) -> Result<u64> {
+        let mut bytes = 0;
+        for partition in fs::read_dir(self.stack.run_dir.path().join("kafka/data"))? {
+            let partition = partition?;
+            let name = partition.file_name().to_string_lossy().into_owned();
+            if name.rsplit_once('-').is_none_or(|(of, _)| of != topic) {
+                continue;
+            }
+            for file in fs::read_dir(partition.path())? {
+                let file = file?;
+                if file.path().extension().is_some_and(|extension| extension == "log") {
+                    bytes += file.metadata()?.len();
                 }
             }
         }
-        ensure!(found > 0, "clickhouse/ does not create {TABLE}");
-        Ok(())
+        Ok(bytes)
     }
-}
-
-async fn create_topic(kafka: &KafkaServer, topic: &str, partitions: u16) -> Result<()> {
-    let (brokers, partitions) = (kafka.bootstrap(), partitions.to_string());
-    let args = ["--bootstrap-server", &brokers, "--create", "--topic", topic, "--partitions", &partitions];
-    kafka.tool("org.apache.kafka.tools.TopicCommand", &args).await.map(drop)
 }

@@ -22,7 +22,7 @@ use crate::traffic::{self, TrafficCounters, TrafficOptions};
 use crate::up::{leave_running, refuse_if_up};
 use freshness::Freshness;
 use progress::Progress;
-use report::DemoReport;
+pub(crate) use report::DemoReport;
 
 /// How long both ends may take to become equal after the last transaction.
 const DRAIN_WITHIN: Duration = Duration::from_secs(60);
@@ -69,8 +69,15 @@ pub async fn run(args: DemoArgs) -> Result<()> {
     }
 }
 
-/// Traffic, drain, comparison.
-async fn perform(args: &DemoArgs, stack: &Stack, installation: &Installation) -> Result<DemoReport> {
+/// Traffic, drain, comparison, on an installation whose worker runs.
+///
+/// # Errors
+/// What a server or a writer fails with; a difference is no error here.
+pub(crate) async fn perform(
+    args: &DemoArgs,
+    stack: &Stack,
+    installation: &Installation,
+) -> Result<DemoReport> {
     let clickhouse = stack.clickhouse()?;
     let (freshness, counters) = (Freshness::default(), Arc::new(TrafficCounters::default()));
     let options = TrafficOptions {

@@ -8,7 +8,7 @@ use crate::compare::TableComparison;
 use crate::traffic::{Op, Table, TrafficReport};
 
 /// The demo's result.
-pub(super) struct DemoReport {
+pub(crate) struct DemoReport {
     /// What the application did.
     pub(super) traffic: TrafficReport,
     /// Both ends, per table.
@@ -23,8 +23,18 @@ pub(super) struct DemoReport {
 
 impl DemoReport {
     /// Rows that differ, over all tables.
-    pub(super) fn different(&self) -> u64 {
+    pub(crate) fn different(&self) -> u64 {
         self.tables.iter().map(|table| table.different).sum()
+    }
+
+    /// Row changes committed per second, over the whole run.
+    pub(crate) fn changes_per_second(&self) -> f64 {
+        per_second(Table::ALL.map(|table| self.changes(table)).iter().sum(), self.took)
+    }
+
+    /// Commit to visible, these quantiles (0 to 1) over all tables; `None` without samples.
+    pub(crate) fn quantiles<const N: usize>(&self, quantiles: [f64; N]) -> Option<[Duration; N]> {
+        self.freshness.quantiles(None, quantiles)
     }
 
     fn changes(&self, table: Table) -> u64 {
@@ -57,11 +67,10 @@ impl fmt::Display for DemoReport {
         }
         let [p50, p99, max] = self.freshness.quantiles(None, [0.5, 0.99, 1.0]).unwrap_or_default();
         writeln!(f, "\ncommit to visible: p50 {}, p99 {}, max {}", millis(p50), millis(p99), millis(max))?;
-        let changes: u64 = Table::ALL.map(|table| self.changes(table)).iter().sum();
         writeln!(
             f,
             "throughput: {:.0} row changes per second; {} event rows in {:.1} s",
-            per_second(changes, self.took),
+            self.changes_per_second(),
             self.event_rows,
             self.took.as_secs_f64()
         )?;

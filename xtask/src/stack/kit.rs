@@ -59,7 +59,7 @@ impl Kit {
             Some(library) => {
                 let package = "embedded-clickhouse";
                 let program = if options.release {
-                    workspace::build_release(package, "--bin", package).await?
+                    workspace::build_release(package, "--bin", package, "").await?
                 } else {
                     workspace::build_binary(package).await?
                 };

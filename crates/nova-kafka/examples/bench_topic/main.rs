@@ -1,11 +1,12 @@
-//! The two ends of `cargo xtask bench` that need librdkafka: fills a topic with changes as Debezium writes them, and
-//! reads a topic with librdkafka alone, which is the ceiling for everybody who uses it.
+//! The parts of `cargo xtask bench` that need librdkafka: fills a topic with changes as Debezium writes them, at once or
+//! as a trickle, and reads a topic with librdkafka alone, which is the ceiling for everybody who uses it.
 //!
-//! Each prints one JSON object.
+//! Each prints one JSON object, on its last line.
 
 #![expect(clippy::print_stdout, reason = "the result is the program's data")]
 
 mod changes;
+mod trickle;
 
 use std::error::Error;
 use std::time::{Duration, Instant};
@@ -26,6 +27,14 @@ enum Command {
         /// Over how many months the event times are spread; 0: they advance as in life
         #[arg(long, default_value_t = 0)]
         months: u64,
+    },
+    /// Write changes at a steady rate, and say of each where it is and when it was sent
+    Trickle {
+        #[command(flatten)]
+        topic: Topic,
+        /// Changes per second
+        #[arg(long)]
+        rate: u32,
     },
     /// Read a topic from beginning to end
     Read(Topic),
@@ -50,11 +59,14 @@ struct Topic {
 fn main() -> Result<(), Box<dyn Error>> {
     match Command::parse() {
         Command::Fill { topic, months } => fill(&topic, Changes::new(topic.messages, months)),
+        Command::Trickle { topic, rate } => {
+            trickle::write(&topic, rate, Changes::new(topic.messages, 0)).map(|content| println!("{content}"))
+        }
         Command::Read(topic) => read(&topic),
     }
 }
 
-/// Prints how many messages and bytes were written, and the rows and the sum of signs they must become.
+/// As fast as the broker takes them.
 fn fill(args: &Topic, mut changes: Changes) -> Result<(), Box<dyn Error>> {
     let Topic { brokers, topic, partitions, .. } = args;
     let producer: ThreadedProducer<DefaultProducerContext> = ClientConfig::new()
@@ -79,9 +91,14 @@ fn fill(args: &Topic, mut changes: Changes) -> Result<(), Box<dyn Error>> {
         }
     }
     producer.flush(Duration::from_secs(120))?;
-    let (messages, rows, state) = (changes.made(), changes.rows(), changes.state());
-    println!(r#"{{"messages":{messages},"bytes":{bytes},"rows":{rows},"state":{state}}}"#);
+    println!("{}", content(&changes, bytes));
     Ok(())
+}
+
+/// How many messages and bytes were written, and the rows and the sum of signs they must become.
+fn content(changes: &Changes, bytes: usize) -> String {
+    let (messages, rows, state) = (changes.made(), changes.rows(), changes.state());
+    format!(r#"{{"messages":{messages},"bytes":{bytes},"rows":{rows},"state":{state}}}"#)
 }
 
 /// Prints how long reading took from the first poll, in seconds, and the processor time of this whole process.
