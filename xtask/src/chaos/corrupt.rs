@@ -6,12 +6,13 @@ use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
 use super::checks::{Check, once};
+use super::commands;
 use super::evidence::{EventRow, Evidence, event_rows};
+use super::site::Site;
 use crate::compare::{compare_all, query};
 use crate::installation::DATABASE;
 use crate::stack::ClickHouseServer;
 use crate::traffic::Table;
-use sqlx::PgPool;
 
 const PROMISE: &str = "one corrupted row is found";
 
@@ -23,14 +24,14 @@ enum Corruption {
     SignTurned,
 }
 
-/// Corrupts one row, chosen by the seed, and looks whether state and changes name that row and no other.
+/// Corrupts one row, chosen by the seed, and looks whether state, changes, `nova reconcile` and `nova audit` name that row and no other.
 ///
 /// # Errors
 /// When a server refuses.
 pub(super) async fn check(
     seed: u64,
+    site: &Site,
     evidence: &Evidence,
-    postgres: &PgPool,
     clickhouse: &ClickHouseServer,
 ) -> Result<Check> {
     let mut rng = StdRng::seed_from_u64(seed);
@@ -53,12 +54,13 @@ pub(super) async fn check(
     if changes.is_empty() || changes.iter().any(|found| found.table != table || found.row != event.row) {
         findings.push(format!("the changes' check finds {changes:?}"));
     }
-    let states = compare_all(postgres, clickhouse).await?;
+    let states = compare_all(&site.installation.postgres, clickhouse).await?;
     let different: u64 = states.iter().map(|state| state.different).sum();
     let named = states.iter().flat_map(|state| state.samples.iter().map(|(row, _)| (state.table, row)));
     if different != 1 || named.clone().any(|(found, row)| found != table || *row != event.row) {
         findings.push(format!("the state's check finds {:?}", named.collect::<Vec<_>>()));
     }
+    findings.extend(commands::beyond(site, table, event).await?);
     Ok(Check::new(PROMISE, format!("{corruption:?}: {} {}", table.name(), event.row), &findings))
 }
 

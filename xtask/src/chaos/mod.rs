@@ -8,6 +8,7 @@ mod again;
 mod at_least_once;
 mod checks;
 mod clock;
+mod commands;
 mod connector;
 mod corrupt;
 mod drain;
@@ -149,9 +150,12 @@ async fn perform(args: &ChaosArgs, seed: u64, site: &Site) -> Result<Outcome> {
     if checks.iter().all(Check::holds) {
         checks.push(again::check(site, &evidence).await?);
     }
+    if checks.iter().all(Check::holds) {
+        checks.push(commands::agree(site).await?);
+    }
     // Among other differences one more would prove nothing.
     if checks.iter().all(Check::holds) {
-        checks.push(corrupt::check(seed, &evidence, postgres, &clickhouse).await?);
+        checks.push(corrupt::check(seed, site, &evidence, &clickhouse).await?);
     }
     Ok(Outcome {
         seed,
