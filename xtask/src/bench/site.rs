@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
+use tempfile::TempDir;
 use tokio::process::Command;
 
 use super::args::{BenchArgs, Measurement};
@@ -42,6 +43,8 @@ pub(super) struct Site {
     pub(super) nova: PathBuf,
     /// The same with the ledger off; only for [`Measurement::Ledger`].
     pub(super) without_ledger: Option<PathBuf>,
+    /// Where these two are; goes with this handle.
+    _programs: TempDir,
     pub(super) bench_topic: PathBuf,
     /// Settings for every `nova`.
     pub(super) settings: Vec<String>,
@@ -55,14 +58,11 @@ impl Site {
     pub(super) async fn start(args: &BenchArgs, measurements: &[Measurement]) -> Result<Self> {
         say("building nova, the ClickHouse front and the bench's helper for speed");
         let bench_topic = workspace::build_release("nova-kafka", "--example", "bench_topic", "").await?;
-        let servers = [Server::Kafka, Server::ClickHouse];
-        let options = StackOptions { announce: true, release: true, ..StackOptions::only(&servers) };
-        let stack = Stack::start(options).await?;
-        let programs = stack.run_dir.subdir("programs")?;
+        // Copies: both programs have the same path, and whoever builds meanwhile does not change what runs here.
+        let programs = tempfile::tempdir().context("no temporary folder for the programs")?;
         let program = async |name: &str, features: &str| {
-            // A copy: both have the same path, and whoever builds meanwhile does not change what runs here.
             let built = workspace::build_release("nova", "--bin", "nova", features).await?;
-            let copy = programs.join(name);
+            let copy = programs.path().join(name);
             fs::copy(&built, &copy).with_context(|| format!("copying {}", built.display()))?;
             Ok::<_, anyhow::Error>(copy)
         };
@@ -71,8 +71,20 @@ impl Site {
             false => None,
         };
         let nova = program("nova", "").await?;
+        let servers = [Server::Kafka, Server::ClickHouse];
+        let options = StackOptions { announce: true, release: true, ..StackOptions::only(&servers) };
+        let stack = Stack::start(options).await?;
         let (settings, topics) = (args.set.clone(), BTreeMap::new());
-        let site = Self { stack, nova, without_ledger, bench_topic, settings, topics, databases: 0 };
+        let site = Self {
+            stack,
+            nova,
+            without_ledger,
+            _programs: programs,
+            bench_topic,
+            settings,
+            topics,
+            databases: 0,
+        };
         site.create_topic("nova.dead-letters", 1).await?;
         Ok(site)
     }
