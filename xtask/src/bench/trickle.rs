@@ -90,7 +90,7 @@ async fn once(site: &mut Site, partitions: u16) -> Result<Figures> {
     #[expect(clippy::cast_precision_loss, reason = "a count of inserts")]
     let inserts = inserts as f64;
     Ok(Figures {
-        inserts_per_second: inserts / f64::from(SECONDS),
+        inserts_per_second: inserts / lasted(&sent, &looks),
         p50_ms: quantile(&waits, 0.5).context("no message was sent")?,
         p99_ms: quantile(&waits, 0.99).context("no message was sent")?,
     })
@@ -128,6 +128,13 @@ async fn looks(site: &Site, database: &str) -> Result<Vec<Look>> {
         }
         ensure!(Instant::now() < deadline, "{visible} of {messages} messages are visible");
     }
+}
+
+/// Seconds from the first message to the look that found the last.
+fn lasted(sent: &[Sent], looks: &[Look]) -> f64 {
+    let begun = sent.iter().map(|sent| sent.at_us).min().unwrap_or_default();
+    let ended = looks.last().map_or(begun, |look| look.at_us);
+    Duration::from_micros(ended.saturating_sub(begun)).as_secs_f64().max(f64::EPSILON)
 }
 
 fn now_us() -> u64 {
@@ -212,6 +219,7 @@ mod tests {
         let look = |at_us, offsets: &[(i64, i64)]| Look { at_us, offsets: offsets.iter().copied().collect() };
         let looks = [look(1_500, &[]), look(5_000, &[(0, 0)]), look(12_000, &[(0, 1), (1, 0)])];
         assert_eq!(waits(&sent, &looks).unwrap(), [4.0, 10.0, 3.0]);
+        assert!((lasted(&sent, &looks) - 0.011).abs() < 1e-9);
         let error = waits(&sent, &looks[..2]).unwrap_err().to_string();
         assert_eq!(error, "[1]@0 was never seen");
         assert!(parse("0\tx\t1\n{}").is_err());
