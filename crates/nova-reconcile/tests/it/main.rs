@@ -3,5 +3,6 @@
 //! Each test starts servers of its own, which end with it.
 
 mod comparing;
+mod cost;
 mod hashes;
 mod servers;
