@@ -9,13 +9,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use nova_pipeline::{
     Committed, ErrorKind, OffsetCommit, PipelineError, Ranges, Source, SourceEvent, SourceMessage, StartAt,
     Watermarks,
 };
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::Consumer;
-use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode as Code};
 use rdkafka::message::BorrowedMessage;
 use rdkafka::topic_partition_list::Offset;
 
@@ -32,6 +33,8 @@ use crate::reread::{Demand, reread};
 
 /// How long a broker may take to answer a question about topics and offsets.
 pub(crate) const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+
+type Event<'a> = Result<SourceEvent<KafkaMessage<BorrowedMessage<'a>>>, PipelineError>;
 
 /// A topic, read as a member of a consumer group.
 ///
@@ -129,6 +132,14 @@ impl KafkaSource {
         None
     }
 
+    /// `None`: it heals by itself, or is to be looked into.
+    fn event<'a>(&self, received: KafkaResult<BorrowedMessage<'a>>) -> Option<Event<'a>> {
+        match received {
+            Ok(message) => Some(Ok(SourceEvent::Message(KafkaMessage(message)))),
+            Err(error) => self.sort(&error).map(|sorted| sorted.map(SourceEvent::EndOfPartition)),
+        }
+    }
+
     fn suspect(&self, suspicion: Suspicion) {
         *self.suspicion.lock().unwrap_or_else(PoisonError::into_inner) = Some(suspicion);
     }
@@ -155,16 +166,11 @@ impl Source for KafkaSource {
         &self.topic
     }
 
-    async fn next(&self) -> Result<SourceEvent<KafkaMessage<BorrowedMessage<'_>>>, PipelineError> {
+    async fn next(&self) -> Event<'_> {
         let context = self.member.context();
         loop {
-            let question = context.conversation().hear();
-            if let Some(question) = question {
-                return Ok(match question {
-                    Question::Assigned(partitions) => SourceEvent::Assigned(partitions),
-                    Question::Revoked(partitions) => SourceEvent::Revoked(partitions),
-                    Question::Lost(partitions) => SourceEvent::Lost(partitions),
-                });
+            if let Some(question) = context.conversation().hear() {
+                return Ok(asking(question));
             }
             self.examine().await?;
             // A question arrives inside the poll of `recv`, which does not end for it: hence the second branch.
@@ -173,15 +179,18 @@ impl Source for KafkaSource {
                 received = self.member.recv() => received,
                 () = context.conversation().asked() => continue,
             };
-            match received {
-                Ok(message) => return Ok(SourceEvent::Message(KafkaMessage(message))),
-                Err(error) => match self.sort(&error) {
-                    Some(Ok(partition)) => return Ok(SourceEvent::EndOfPartition(partition)),
-                    Some(Err(error)) => return Err(error),
-                    None => {}
-                },
+            if let Some(event) = self.event(received) {
+                return event;
             }
         }
+    }
+
+    /// A complaint of librdkafka that is to be looked into ends a burst; `next` looks.
+    fn ready(&self) -> Option<Event<'_>> {
+        if let Some(question) = self.member.context().conversation().hear() {
+            return Some(Ok(asking(question)));
+        }
+        self.event(self.member.recv().now_or_never()?)
     }
 
     async fn committed(&self) -> Result<Vec<Committed>, PipelineError> {
@@ -283,5 +292,13 @@ impl Source for KafkaSource {
             }
         }
         Ok(())
+    }
+}
+
+fn asking<M>(question: Question) -> SourceEvent<M> {
+    match question {
+        Question::Assigned(partitions) => SourceEvent::Assigned(partitions),
+        Question::Revoked(partitions) => SourceEvent::Revoked(partitions),
+        Question::Lost(partitions) => SourceEvent::Lost(partitions),
     }
 }

@@ -16,6 +16,7 @@ mod mutants;
 mod once;
 mod options;
 mod position;
+mod read;
 mod reading;
 mod redelivery;
 mod run;

@@ -14,18 +14,17 @@ use nova_worker::{ProgressHandle, WorkerStatus};
 use opentelemetry::trace::SpanContext;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info, warn};
+use tracing::{info, warn};
 
 use crate::batch::Batch;
 use crate::breaker::{Breaker, Tally};
 use crate::deliver::Delivery;
 use crate::fail_points::{self, Boundary};
 use crate::trace::{self, traced};
-use crate::transform;
 use crate::without_ledger;
 use crate::{
     DeadLetters, Durable, ErrorKind, Ledger, PipelineError, PipelineOptions, Planned, PoisonLimits, Policy,
-    Position, Sink, Source, SourceEvent, SourceMessage, Span,
+    Position, Sink, Source, Span,
 };
 
 /// An intent older than this when its insert begins belongs to a worker that was held up: others may have settled the
@@ -48,7 +47,7 @@ pub(crate) struct Run<S: Source, K: Sink, L> {
     /// How far the source has come, by owned partition; moves with every message that is read.
     pub(crate) positions: BTreeMap<i32, Position>,
     breaker: Breaker,
-    batch: Batch<K::Block>,
+    pub(crate) batch: Batch<K::Block>,
     in_flight: Option<InFlight>,
     /// The span of the batch that was sent last, until its commit is on its way.
     sent: SpanContext,
@@ -104,22 +103,13 @@ impl<S: Source, K: Sink, L: DeadLetters> Run<S, K, L> {
                 written = written(&mut self.in_flight) => self.settle(&written?),
                 () = due(send_at) => self.send()?,
                 () = due(close_at) => self.close_settled().await?,
-                event = source.next(), if reading => match event? {
-                    SourceEvent::Message(message) => {
-                        let position = self.positions.entry(message.partition()).or_default();
-                        transform::take(&self.mapping, source.topic(), &message, position, &mut self.batch)?;
-                    }
-                    SourceEvent::EndOfPartition(partition) => debug!(partition, "read to the end"),
-                    SourceEvent::Assigned(partitions) => self.assigned(&partitions).await?,
-                    SourceEvent::Revoked(partitions) => self.revoked(&partitions).await?,
-                    SourceEvent::Lost(partitions) => self.lost(&partitions).await?,
-                },
+                event = source.next(), if reading => self.take_in(&source, event?).await?,
                 () = sleep(TICK) => {}
             }
         }
     }
 
-    fn has_room(&self) -> bool {
+    pub(crate) fn has_room(&self) -> bool {
         !self.batch.is_full(&self.options)
     }
 
@@ -263,7 +253,7 @@ impl<S: Source, K: Sink, L: DeadLetters> Run<S, K, L> {
         }
     }
 
-    async fn revoked(&mut self, partitions: &[i32]) -> Result<(), PipelineError> {
+    pub(crate) async fn revoked(&mut self, partitions: &[i32]) -> Result<(), PipelineError> {
         #[cfg(feature = "mutants")]
         if crate::mutants::Mutant::RevokeWithoutDrain.is_chosen() {
             return self.source.release(partitions).await;
@@ -280,7 +270,7 @@ impl<S: Source, K: Sink, L: DeadLetters> Run<S, K, L> {
 
     /// Somebody else may own these already. What is in hand must not outlive the loss: the group can give the same
     /// partitions back at once, and then it would be announced anew beside the same messages read again.
-    async fn lost(&mut self, partitions: &[i32]) -> Result<(), PipelineError> {
+    pub(crate) async fn lost(&mut self, partitions: &[i32]) -> Result<(), PipelineError> {
         self.give_up(partitions);
         self.source.release(partitions).await?;
         self.rebalanced("lost", partitions);

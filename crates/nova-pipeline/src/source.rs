@@ -100,6 +100,9 @@ pub trait Source: Send + Sync + 'static {
     /// Waits for what comes next. Cancel-safe: a dropped call loses nothing.
     fn next(&self) -> impl Future<Output = Result<SourceEvent<Self::Message<'_>>, PipelineError>> + Send;
 
+    /// What [`Source::next`] would answer at once. `None`: nothing, or what only `next` can find out.
+    fn ready(&self) -> Option<Result<SourceEvent<Self::Message<'_>>, PipelineError>>;
+
     /// The group's committed positions in *every* partition of the topic, owned or not.
     fn committed(&self) -> impl Future<Output = Result<Vec<Committed>, PipelineError>> + Send;
 

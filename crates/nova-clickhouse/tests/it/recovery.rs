@@ -233,25 +233,22 @@ impl Source for Member {
     }
 
     async fn next(&self) -> Result<SourceEvent<Like>, PipelineError> {
-        let event = {
-            let mut state = self.state.lock().unwrap();
-            if std::mem::replace(&mut state.assigned, true) {
-                let log = self.topic.log.lock().unwrap();
-                let next =
-                    |like: &&Like| state.next.get(&like.partition).is_some_and(|at| like.offset >= *at);
-                let found = log.iter().find(next).cloned();
-                found.map(|like| {
-                    state.next.insert(like.partition, like.offset + 1);
-                    SourceEvent::Message(like)
-                })
-            } else {
-                Some(SourceEvent::Assigned((0..PARTITIONS).collect()))
-            }
-        };
-        match event {
-            Some(event) => Ok(event),
+        match self.ready() {
+            Some(event) => event,
             None => std::future::pending().await,
         }
+    }
+
+    fn ready(&self) -> Option<Result<SourceEvent<Like>, PipelineError>> {
+        let mut state = self.state.lock().unwrap();
+        if !std::mem::replace(&mut state.assigned, true) {
+            return Some(Ok(SourceEvent::Assigned((0..PARTITIONS).collect())));
+        }
+        let log = self.topic.log.lock().unwrap();
+        let next = |like: &&Like| state.next.get(&like.partition).is_some_and(|at| like.offset >= *at);
+        let like = log.iter().find(next).cloned()?;
+        state.next.insert(like.partition, like.offset + 1);
+        Some(Ok(SourceEvent::Message(like)))
     }
 
     async fn committed(&self) -> Result<Vec<Committed>, PipelineError> {

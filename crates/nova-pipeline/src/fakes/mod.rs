@@ -117,6 +117,10 @@ impl Source for FakeSource {
         }
     }
 
+    fn ready(&self) -> Option<Result<SourceEvent<FakeMessage>, PipelineError>> {
+        self.events.try_lock().ok()?.try_recv().ok().map(Ok)
+    }
+
     async fn committed(&self) -> Result<Vec<Committed>, PipelineError> {
         let committed = self.world.committed.lock().unwrap();
         let position = |partition: i32| {

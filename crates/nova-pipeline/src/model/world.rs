@@ -122,6 +122,19 @@ impl World {
         self.state().history.push(format!("{at:>7} ms  {what}"));
     }
 
+    /// A client does something without asking anybody: counted as an effect, unless a fault is planned for it.
+    pub(super) fn passes(&self, client: Client, what: &str) -> bool {
+        let mut state = self.state();
+        let number = state.effects;
+        if !state.healed && state.plan.contains_key(&At::Effect(number)) {
+            return false;
+        }
+        state.effects += 1;
+        let at = self.started.elapsed().as_millis();
+        state.history.push(format!("{at:>7} ms  #{number} process {} {what}", client.slot));
+        true
+    }
+
     /// A client is about to ask for something: faults before it happen now, those after it in [`World::reply`].
     pub(super) async fn effect(self: &Arc<Self>, client: Client, what: &str) -> Meets {
         let fault = {
