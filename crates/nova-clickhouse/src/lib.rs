@@ -20,6 +20,7 @@ mod letter_actions;
 mod lineage;
 mod migrate;
 mod migration;
+mod native;
 mod resolve;
 mod row_binary;
 mod schema;

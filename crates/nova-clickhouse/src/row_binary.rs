@@ -16,6 +16,7 @@ use nova_streams::{Cell, LINEAGE_COLUMNS, Row};
 
 use crate::answer::bounded;
 use crate::encoder::{Encoder, Misfit, put_length, put_string};
+use crate::native::{Form, native};
 
 /// A column as blocks write it.
 #[derive(Debug)]
@@ -34,6 +35,8 @@ pub(crate) struct BlockLayout {
     /// How many of the columns the stream declares; lineage follows them.
     declared: usize,
     header: Vec<u8>,
+    /// How the columns lie in the format `Native`, if all of them can.
+    forms: Option<Vec<Form>>,
 }
 
 impl BlockLayout {
@@ -47,7 +50,8 @@ impl BlockLayout {
             put_string(&mut header, column.type_text.as_bytes());
         }
         let declared = columns.len().saturating_sub(LINEAGE_COLUMNS.len());
-        Self { table, columns, declared, header }
+        let forms = columns.iter().map(Form::of).collect();
+        Self { table, columns, declared, header, forms }
     }
 
     pub(crate) fn table(&self) -> &str {
@@ -121,6 +125,15 @@ impl RowBinaryBlock {
     /// The body of the insert: the same bytes for every attempt, none of them copied.
     pub(crate) fn body(&self) -> Bytes {
         Bytes::from_owner(SharedBody(Arc::clone(&self.body)))
+    }
+
+    /// The same rows in the format `Native`, made anew for each attempt, the same bytes each time; `None` where the
+    /// table has columns that only the row form is written of.
+    pub(crate) fn native(&self) -> Option<Bytes> {
+        let BlockLayout { columns, forms: Some(forms), header, .. } = &*self.layout else { return None };
+        let ends = self.rows.iter().map(|row| row.end);
+        let starts = std::iter::once(header.len()).chain(ends).take(self.rows.len());
+        native(columns, forms, &self.body, starts.collect()).map(Bytes::from)
     }
 }
 

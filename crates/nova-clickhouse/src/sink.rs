@@ -21,11 +21,15 @@ use crate::row_binary::{BlockColumn, BlockLayout};
 use crate::sql::identifier;
 use crate::{ClickHouseError, Client, RowBinaryBlock, TableInfo};
 
+/// The server's answer to a column of another type (`ErrorCodes.cpp`).
+const TYPE_MISMATCH: i32 = 53;
+
 /// Inserts blocks into one table.
 #[derive(Debug, Clone)]
 pub struct TableSink {
     client: Client,
     table: String,
+    /// The INSERT, up to the name of the format.
     statement: String,
     layout: Arc<BlockLayout>,
     has_deduplicate_insert: bool,
@@ -59,7 +63,7 @@ impl TableSink {
         }
         let names: Vec<String> = columns.iter().map(|(column, _)| identifier(column)).collect();
         let statement = format!(
-            "INSERT INTO {}.{} ({}) FORMAT RowBinaryWithNamesAndTypes",
+            "INSERT INTO {}.{} ({}) FORMAT ",
             identifier(client.database()),
             identifier(name),
             names.join(", ")
@@ -92,6 +96,26 @@ impl TableSink {
 
     pub(crate) fn layout(&self) -> &BlockLayout {
         &self.layout
+    }
+
+    /// By columns, where the table lets us. The server then says that a type was changed, and not whose; the rows' header
+    /// makes it name the column, so they are sent after that answer, which put nothing into the table.
+    async fn send(
+        &self,
+        block: &RowBinaryBlock,
+        mut settings: Vec<(&str, &str)>,
+    ) -> Result<(), ClickHouseError> {
+        if let Some(columns) = block.native() {
+            let statement = format!("{}Native", self.statement);
+            settings.push(("input_format_native_allow_types_conversion", "0"));
+            let answer = self.client.insert(&statement, &settings, columns).await;
+            if answer.as_ref().err().and_then(ClickHouseError::code) != Some(TYPE_MISMATCH) {
+                return answer;
+            }
+            settings.pop();
+        }
+        let statement = format!("{}RowBinaryWithNamesAndTypes", self.statement);
+        self.client.insert(&statement, &settings, block.body()).await
     }
 
     pub(crate) fn unasked(&self, topic: &str, error: &ClickHouseError) -> PipelineError {
@@ -147,7 +171,7 @@ impl Sink for TableSink {
             // Newer servers let this one decide over `insert_deduplicate`; older ones refuse what they do not know.
             settings.push(("deduplicate_insert", enable));
         }
-        let insert = self.client.insert(&self.statement, &settings, block.body());
+        let insert = self.send(block, settings);
         fail_points::amid(Boundary::AmidInsert, insert).await.map_err(|error| {
             PipelineError::new(error.kind(), format!("insert of {rows} rows into `{}`: {error}", self.table))
         })?;

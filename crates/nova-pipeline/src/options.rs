@@ -31,8 +31,8 @@ pub struct PipelineOptions {
 impl Default for PipelineOptions {
     fn default() -> Self {
         Self {
-            batch_rows: 400_000,
-            batch_bytes: 64 << 20,
+            batch_rows: 300_000,
+            batch_bytes: 48 << 20,
             linger: Duration::from_millis(300),
             drain_timeout: Duration::from_secs(20),
             stall_grace: Duration::from_secs(1),

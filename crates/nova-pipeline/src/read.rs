@@ -10,7 +10,7 @@ use crate::{DeadLetters, PipelineError, Sink, Source, SourceEvent, SourceMessage
 
 /// Messages taken in one go, when they are there already: about half a millisecond of decoding and mapping. A turn of
 /// the loop costs a good part of a message's own work, so it is not taken for every one.
-const BURST: usize = 512;
+pub(crate) const BURST: usize = 512;
 
 impl<S: Source, K: Sink, L: DeadLetters> Run<S, K, L> {
     /// Takes in what the source says, and behind a message what else is there.

@@ -1,5 +1,6 @@
 //! The pipeline's promises on scripted faults, with the clock under the tests' control.
 
+mod bursts;
 mod events;
 mod redelivery;
 mod repeats;
