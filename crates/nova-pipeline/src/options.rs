@@ -11,8 +11,8 @@ use crate::{NewGroup, PipelineError, PoisonLimits, Policy};
 pub struct PipelineOptions {
     /// Rows of a batch.
     pub batch_rows: usize,
-    /// Encoded bytes of a batch, dead letters included. Two batches are in memory at most: one being filled, one
-    /// being written.
+    /// Encoded bytes of a batch, dead letters included. Two batches are in memory at most (one being filled, one
+    /// being written), and the body of the insert while it is under way.
     pub batch_bytes: usize,
     /// How long the first message of a batch waits for others.
     pub linger: Duration,
@@ -31,8 +31,8 @@ pub struct PipelineOptions {
 impl Default for PipelineOptions {
     fn default() -> Self {
         Self {
-            batch_rows: 300_000,
-            batch_bytes: 48 << 20,
+            batch_rows: 200_000,
+            batch_bytes: 32 << 20,
             linger: Duration::from_millis(300),
             drain_timeout: Duration::from_secs(20),
             stall_grace: Duration::from_secs(1),

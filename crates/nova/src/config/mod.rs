@@ -174,7 +174,7 @@ pub struct ClickHouseConfig {
 pub struct PipelineConfig {
     /// Rows of a batch.
     pub batch_rows: usize,
-    /// Bytes of a batch; two of them are in memory at most, per stream.
+    /// Bytes of a batch; three of them are in memory at most, per stream.
     pub batch_bytes: usize,
     /// How long the first message of a batch waits for others.
     #[serde(with = "humantime_serde")]
