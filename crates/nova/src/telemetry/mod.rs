@@ -20,7 +20,7 @@ use crate::exit::{Exit, Failure};
 /// Buckets for times, in seconds: from one insert of a few rows to an outage.
 const SECONDS: [f64; 12] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 15.0, 60.0, 300.0];
 /// Buckets for rows of a batch.
-const ROWS: [f64; 7] = [1.0, 10.0, 100.0, 1_000.0, 10_000.0, 100_000.0, 300_000.0];
+const ROWS: [f64; 7] = [1.0, 10.0, 100.0, 1_000.0, 10_000.0, 100_000.0, 200_000.0];
 
 /// Sends messages to stderr and spans to a collector, as configured.
 pub fn init(config: &Config) -> Result<Exporting, Failure> {
