@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use nova_reconcile::{
-    CompareOptions, Difference, DifferenceKind, Scope, Snapshot, StreamReport, Verdict, compare,
+    CompareOptions, Difference, DifferenceKind, Scope, Snapshot, StreamReport, Touched, Verdict, compare,
 };
 use nova_streams::{Stream, StreamSet};
 use sqlx::AssertSqlSafe;
@@ -30,7 +30,8 @@ async fn stream(servers: &Servers) -> Stream {
         .execute(
             "CREATE TABLE it.likes (event_time DateTime64(3, 'UTC'), who String, n Int32, kind Enum8('like' = 1), sign Int8, \
              event_id UUID, source_key UUID, source_lsn UInt64, source_tx UInt64, topic LowCardinality(String), \
-             kafka_partition UInt32, kafka_offset UInt64, ordinal UInt8) ENGINE = MergeTree \
+             kafka_partition UInt32, kafka_offset UInt64, ordinal UInt8, \
+             ingested_at DateTime64(3, 'UTC') DEFAULT now64(3)) ENGINE = MergeTree \
              PARTITION BY toYYYYMMDD(event_time) ORDER BY event_time SETTINGS non_replicated_deduplication_window = 100",
         )
         .await
@@ -38,7 +39,7 @@ async fn stream(servers: &Servers) -> Stream {
     clickhouse
         .execute(&format!(
             "INSERT INTO it.likes SELECT toDateTime64('2026-01-01 00:00:00', 3, 'UTC') + n * 60, concat('user ', n), n, \
-             'like', 1, generateUUIDv4(), {CH_ID}, 1, 1, 'cdc.likes', 0, n, 0 \
+             'like', 1, generateUUIDv4(), {CH_ID}, 1, 1, 'cdc.likes', 0, n, 0, toDateTime64('2026-01-20 00:00:00', 3, 'UTC') \
              FROM (SELECT number + 1 AS n, lower(hex(MD5(toString(n)))) AS m FROM numbers({ROWS})) \
              SETTINGS max_partitions_per_insert_block = 0"
         ))
@@ -230,4 +231,26 @@ async fn a_snapshot_is_compared_with_what_it_sees_whatever_has_arrived_since() {
 async fn arrived(servers: &Servers, n: i64, who: &str, transaction: i64) {
     again(servers, n, &format!("-1 AS sign, {transaction} AS source_tx")).await;
     again(servers, n, &format!("'{who}' AS who, {transaction} AS source_tx")).await;
+}
+
+/// GIVEN a row that was taken back since the last good run, and one that is gone without a trace / THEN a run over
+/// touched windows finds the first, and a full one both.
+#[tokio::test(flavor = "multi_thread")]
+async fn touched_windows_are_those_with_new_rows_and_those_that_are_newer() {
+    let servers = Servers::start().await;
+    let stream = stream(&servers).await;
+    again(&servers, 1_000, "-1 AS sign, now64(3) AS ingested_at").await;
+    servers.clickhouse.execute("DELETE FROM it.likes WHERE n = 5000").await.unwrap();
+    let since = |since_ms| CompareOptions { touched: Some(Touched { since_ms }), ..options() };
+
+    let february = 1_769_904_000_000;
+    let report = as_of(&servers, servers.snapshot().await, &stream, &since(february)).await;
+    assert_eq!(found(&report), [(DifferenceKind::Missing, id(&servers, 1_000).await)]);
+    assert_eq!(report.windows.len(), 1, "the only window with a new row");
+    assert_eq!(report.windows[0].tally.missing, 1);
+    // The rows end on 14 January: what is newer than the third is compared in any case.
+    let third = 1_767_398_400_000;
+    let report = as_of(&servers, servers.snapshot().await, &stream, &since(third)).await;
+    assert_eq!(report.tally.missing, 2);
+    assert_eq!(now(&servers, &stream).await.tally.missing, 2);
 }
