@@ -52,7 +52,7 @@ pub(crate) async fn reconcile_under_writes(world: &mut World) -> Result<()> {
 fn compared(answer: &Answer) -> Result<u64> {
     let report: Value = serde_json::from_str(&answer.stdout).context("the report")?;
     let streams = report["streams"].as_array().context("streams")?;
-    ensure!(streams.len() == 4, "{} streams", streams.len());
+    ensure!(streams.len() == 5, "{} streams", streams.len());
     let mut rows = 0;
     for stream in streams {
         ensure!(stream["verdict"] == "equal", "{}", stream["stream"]);
