@@ -228,7 +228,7 @@ async fn every_version_is_equal_and_what_is_no_event_is_missing_whatever_it_hold
     // Each column of an event is compared.
     let changes = [
         "dwell_time_ms + 1 AS dwell_time_ms",
-        "event_time + 0.001 AS event_time",
+        "event_time + toIntervalMillisecond(1) AS event_time",
         "'x' AS producer",
         "generateUUIDv4() AS post_id",
         "if(event_type = 'view', 'share', 'view') AS event_type",
