@@ -8,7 +8,8 @@
 //! 2. Inside of them may be events of days that are gone: `created_at` is when a transaction began, `seq` when the
 //!    row was inserted, and transactions overlap. All rows of a transaction have one `created_at`, so they lie in one
 //!    day, and come and go together. An event is out of scope if its transaction has no row left.
-//! 3. The readers hold a lock on the outbox, so no day is dropped between two questions.
+//! 3. The readers hold a lock on the outbox, so no day is dropped between two questions; and a day that was dropped
+//!    after the snapshot and before the lock is not among the ranges.
 //!
 //! Invariant: an event that the outbox has is always compared; one that it lacks is told as extra only if another
 //! row of its own transaction shows that the day is there.
@@ -30,7 +31,7 @@ pub(crate) use table::{check, events};
 /// How often a comparison begins anew with what it has learned. Each takes up as many events as a run lists.
 const PASSES: usize = 20;
 /// So many keys are listed at least, so that few passes suffice.
-const LISTED: usize = 1_000;
+const LISTED: usize = 10_000;
 
 /// Compares a stream of events with its outbox.
 ///
@@ -59,7 +60,7 @@ pub(crate) async fn compare(
         }
     }
     Err(refuse(
-        "too many of ClickHouse's events have no row of their transaction left in the outbox, although it has others \
-         with such numbers: only whole days may be dropped (`nova outbox maintain`), not single rows",
+        "too many of ClickHouse's events arrived without the header `seq`, or have no row of their transaction left in \
+         an outbox that has others with such numbers; only whole days may be dropped (`nova outbox maintain`)",
     ))
 }
