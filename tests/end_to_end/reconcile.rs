@@ -52,7 +52,7 @@ pub(crate) async fn reconcile_under_writes(world: &mut World) -> Result<()> {
 fn compared(answer: &Answer) -> Result<u64> {
     let report: Value = serde_json::from_str(&answer.stdout).context("the report")?;
     let streams = report["streams"].as_array().context("streams")?;
-    ensure!(streams.len() == 4, "{} streams", streams.len());
+    ensure!(streams.len() == 5, "{} streams", streams.len());
     let mut rows = 0;
     for stream in streams {
         ensure!(stream["verdict"] == "equal", "{}", stream["stream"]);
@@ -93,6 +93,7 @@ pub(crate) async fn reconcile_finds(world: &mut World) -> Result<()> {
         world.clickhouse()?.query(sql).await?;
     }
     unseen_delete(world, &unseen).await?;
+    let events = break_events(world).await?;
 
     let answer = world.nova(&["reconcile", "-o", "json"]).await?;
     ensure!(answer.code == Some(3), "{answer:?}");
@@ -101,7 +102,8 @@ pub(crate) async fn reconcile_finds(world: &mut World) -> Result<()> {
     for stream in report["streams"].as_array().context("streams")? {
         for difference in stream["differences"].as_array().context("differences")? {
             let text = |key: &str| difference[key].as_str().unwrap_or_default().to_owned();
-            found.insert(text("source_key"), format!("{} {}", stream["stream"], text("kind")));
+            let explained = if difference["explained"].is_null() { "" } else { " explained" };
+            found.insert(text("source_key"), format!("{} {}{explained}", stream["stream"], text("kind")));
         }
     }
     let expected = [
@@ -111,10 +113,41 @@ pub(crate) async fn reconcile_finds(world: &mut World) -> Result<()> {
         (late, "different"),
         (unseen, "extra"),
     ];
-    let expected: BTreeMap<String, String> =
+    let mut expected: BTreeMap<String, String> =
         expected.into_iter().map(|(key, kind)| (key, format!("\"likes\" {kind}"))).collect();
+    expected.extend(events);
     ensure!(found == expected, "found {found:?}, expected {expected:?}");
     Ok(())
+}
+
+/// Loses an event, alters another, and writes one that becomes a dead letter; answers what is to be found.
+async fn break_events(world: &World) -> Result<[(String, String); 3]> {
+    let events = format!("{DATABASE}.post_engagement_events");
+    let sql = format!(
+        "SELECT source_key FROM {events} WHERE topic = 'events.engagement' AND event_time > now() - INTERVAL 1 MINUTE \
+         GROUP BY source_key HAVING sum(sign) = 1 AND count() = 1 ORDER BY source_key DESC LIMIT 2"
+    );
+    let keys = clickhouse_rows(world.clickhouse()?, &sql).await?.concat();
+    let [lost, altered] = <[String; 2]>::try_from(keys).ok().context("two events")?;
+    for (key, replace) in
+        [(&lost, "-1 AS sign"), (&altered, "-1 AS sign"), (&altered, "dwell_time_ms + 1 AS dwell_time_ms")]
+    {
+        let sql = format!(
+            "INSERT INTO {events} SELECT * REPLACE ({replace}) FROM (SELECT * FROM {events} \
+             WHERE topic = 'events.engagement' AND source_key = '{key}' AND sign = 1 LIMIT 1)"
+        );
+        world.clickhouse()?.query(&sql).await?;
+    }
+    let newer = uuid::Uuid::now_v7();
+    sqlx::query(
+        "INSERT INTO engagement_outbox (id, aggregate_type, aggregate_id, event_type, payload) \
+         VALUES ($1, 'engagement', $1, 'view', '{\"version\": 4}')",
+    )
+    .bind(newer)
+    .execute(world.postgres())
+    .await?;
+    let found = |key: String, what: &str| (key, format!("\"engagement\" {what}"));
+    Ok([found(lost, "missing"), found(altered, "different"), found(newer.to_string(), "missing explained")])
 }
 
 /// Deletes a like so that the connector hears nothing of it: the table is out of the publication for a moment, and the

@@ -125,6 +125,7 @@ mod tests {
             table_time: String::new(),
             verdict: Verdict::Equal,
             reason: None,
+            note: None,
             snapshots: Vec::new(),
             windows: Vec::new(),
             tally: Tally::default(),

@@ -15,6 +15,7 @@ use crate::cell_text::{column_text, normal};
 use crate::grid::Grid;
 use crate::hash::RowHash;
 use crate::report::{Column, TableRow};
+use crate::source_table::time_column;
 use crate::sql::{ch_literal, ch_name};
 use crate::sums::{Sum, Sums};
 
@@ -60,7 +61,8 @@ impl TimeColumn {
     pub(crate) fn of(stream: &Stream, columns: &[(String, ColumnType)]) -> Result<Self, ReconcileError> {
         let found = columns.iter().find(|(name, column_type)| {
             let source = stream.columns.get(name).map(|declaration| &declaration.source);
-            let from_time = matches!(source, Some(ColumnSource::Field(field)) if field.field == stream.time);
+            let from_time =
+                matches!(source, Some(ColumnSource::Field(field)) if field.field == time_column(stream));
             let bare = if let ColumnType::Nullable(inner) = column_type { inner } else { column_type };
             from_time
                 && matches!(
@@ -72,7 +74,8 @@ impl TimeColumn {
             stream: stream.name.clone(),
             reason: format!(
                 "no column of `{}` holds `{}`, by which windows are cut; map it to a DateTime64",
-                stream.table, stream.time
+                stream.table,
+                time_column(stream)
             ),
         })?;
         Ok(Self { name: name.clone(), column_type: column_type.clone() })

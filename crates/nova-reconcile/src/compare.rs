@@ -12,10 +12,11 @@ use crate::clickhouse_side::{ClickHouseSide, TimeColumn};
 use crate::grid::Grid;
 use crate::hash::RowHash;
 use crate::listing::Listing;
+use crate::outbox::{self, Retained};
 use crate::postgres_side::PostgresSide;
 use crate::report::{Scope, StreamReport, TableRow, Tally, Verdict, Window};
 use crate::snapshot::Snapshot;
-use crate::source_table::SourceTable;
+use crate::source_table::{SourceTable, time_column};
 use crate::span::postgres_span;
 use crate::sql::{pg_literal, pg_name};
 use crate::sums::{Sum, Sums};
@@ -59,12 +60,21 @@ pub async fn compare(
     stream: &Stream,
     options: &CompareOptions,
 ) -> Result<StreamReport, ReconcileError> {
-    let refuse = |reason: String| ReconcileError::Refused { stream: stream.name.clone(), reason };
-    if stream.format != Format::Debezium {
-        return Err(refuse(
-            "its rows are made of events, whose time and form PostgreSQL does not know".to_owned(),
-        ));
+    match stream.format {
+        Format::Debezium => pass(client, snapshot, stream, options, None).await,
+        Format::Envelope => outbox::compare(client, snapshot, stream, options).await,
     }
+}
+
+/// Compares once; of events those that the outbox can speak for.
+pub(crate) async fn pass(
+    client: &Client,
+    snapshot: &mut Snapshot,
+    stream: &Stream,
+    options: &CompareOptions,
+    retained: Option<&Retained>,
+) -> Result<StreamReport, ReconcileError> {
+    let refuse = |reason: String| ReconcileError::Refused { stream: stream.name.clone(), reason };
     let table = TableInfo::read(client, &stream.table).await?;
     let mapping = Mapping::compile(stream, &table.schema).map_err(|error| refuse(error.to_string()))?;
     let declared = mapping.columns().len().saturating_sub(LINEAGE_COLUMNS.len());
@@ -73,7 +83,13 @@ pub async fn compare(
     let [leader, ..] = snapshot.readers.as_mut_slice() else {
         return Err(refuse("no connection reads the snapshot".to_owned()));
     };
-    let source = SourceTable::read(leader, stream).await?;
+    let mut source = SourceTable::read(leader, stream).await?;
+    let mut visible = snapshot.visibility.condition();
+    if let Some(retained) = retained {
+        outbox::check(stream, &columns)?;
+        source.pieces = retained.pieces();
+        visible = retained.condition(&snapshot.taken);
+    }
     let hash = RowHash::of(stream, &source, &columns)?;
     let clickhouse = ClickHouseSide {
         client,
@@ -81,7 +97,7 @@ pub async fn compare(
         columns: &columns,
         time: &time,
         hash: &hash,
-        visible: snapshot.visibility.condition(),
+        visible,
         parallel: options.parallel,
     };
     let span = match (clickhouse.span().await?, source.by_time) {
@@ -304,10 +320,11 @@ impl Work<'_> {
             table: self.stream.table.clone(),
             topic: self.stream.topic.clone(),
             key: self.stream.key.clone(),
-            time: self.stream.time.clone(),
+            time: time_column(self.stream).to_owned(),
             table_time: self.clickhouse.time.name().to_owned(),
             verdict,
             reason,
+            note: None,
             snapshots: vec![snapshot.taken.clone()],
             windows,
             tally,

@@ -5,8 +5,8 @@
 use std::collections::{HashMap, HashSet};
 
 use nova_kafka::{KafkaConnection, read_letters};
-use nova_pipeline::DeadLetter;
-use nova_streams::{Stream, source_key};
+use nova_pipeline::{DeadLetter, SourceMessage as _};
+use nova_streams::{Format, Stream, source_key};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -71,8 +71,20 @@ fn explanation(topic: &str, difference: &Difference, letters: &Letters) -> Optio
     is_later.then(|| Explanation { message: format!("{place}{offset}"), reason: reason.clone() })
 }
 
-/// The identity of the row that a letter's message is about, from the message's key.
+/// The identity of the row that a letter's message is about: from the message's key, of an event from the document, or
+/// else from the header that has the outbox's.
 fn key_of(stream: &Stream, letter: &DeadLetter) -> Option<Uuid> {
+    if stream.format == Format::Envelope {
+        let document: Option<Value> =
+            letter.value.as_deref().and_then(|value| serde_json::from_slice(value).ok());
+        let own = document.as_ref().and_then(|document| document.get("event_id")?.as_str());
+        let own = own.filter(|id| id.len() == 36).and_then(|id| Uuid::try_parse(id).ok());
+        let header = || {
+            let text = std::str::from_utf8(letter.header("id")?).ok()?;
+            Uuid::try_parse(text.trim_matches('"')).ok()
+        };
+        return own.or_else(header);
+    }
     let key: Value = serde_json::from_slice(letter.key.as_deref()?).ok()?;
     let fields = key.get("payload").unwrap_or(&key);
     let text = |name: &String| match fields.get(name)? {

@@ -94,7 +94,7 @@ impl Grid {
 }
 
 /// A point in time as a literal of PostgreSQL.
-fn instant(ms: i64) -> String {
+pub(crate) fn instant(ms: i64) -> String {
     let time = chrono::DateTime::from_timestamp_millis(ms).unwrap_or_default();
     format!("timestamptz '{}'", time.format("%Y-%m-%d %H:%M:%S%.3f+00"))
 }

@@ -19,6 +19,7 @@ mod explain;
 mod grid;
 mod hash;
 mod listing;
+mod outbox;
 mod postgres_side;
 mod report;
 mod row_json;

@@ -15,6 +15,8 @@ use crate::row_json::SourceRow;
 pub(crate) struct Found {
     pub(crate) postgres: Option<(i64, SourceRow)>,
     pub(crate) clickhouse: Vec<(i64, TableRow)>,
+    /// How often PostgreSQL has the row: an event that was committed twice is there twice.
+    copies: i64,
 }
 
 /// Keys and what both sides have of them.
@@ -27,6 +29,7 @@ impl Listing {
         for (window, row) in postgres {
             let found = self.0.entry(row.source_key).or_default();
             found.postgres = Some((window, row));
+            found.copies += 1;
         }
         for State { source_key, window, row } in clickhouse {
             self.0.entry(source_key).or_default().clickhouse.push((window, row));
@@ -51,6 +54,7 @@ impl Listing {
         for (window, row) in rows {
             if let Some(found) = self.0.get_mut(&row.source_key) {
                 found.postgres = Some((window, row));
+                found.copies += 1;
             }
         }
     }
@@ -86,9 +90,9 @@ impl Found {
         };
         match self.clickhouse.as_slice() {
             [] => Some(DifferenceKind::Missing),
-            [(_, state)] if state.columns == row.columns => match state.sum {
-                1 => None,
-                2.. => Some(DifferenceKind::Doubled),
+            [(_, state)] if state.columns == row.columns => match state.sum - self.copies {
+                0 => None,
+                1.. => Some(DifferenceKind::Doubled),
                 _ => Some(DifferenceKind::Different),
             },
             _ => Some(DifferenceKind::Different),

@@ -18,7 +18,7 @@ use crate::buckets::{Buckets, Place};
 use crate::error::Doing as _;
 use crate::grid::Grid;
 use crate::row_json::{self, SourceRow};
-use crate::source_table::SourceTable;
+use crate::source_table::{SourceTable, time_column};
 use crate::sums::{Sum, Sums};
 
 /// Pages of a piece at most: half a gigabyte.
@@ -119,7 +119,7 @@ impl PostgresSide<'_> {
         if conditions.is_empty() {
             return Ok(Vec::new());
         }
-        let (number, begin) = (self.grid.postgres_number("w"), self.grid.postgres(&self.stream.time));
+        let (number, begin) = (self.grid.postgres_number("w"), self.grid.postgres(time_column(self.stream)));
         let sql = format!(
             "SELECT {number}, k, i FROM (SELECT {begin} AS w{} FROM {} WHERE {}) AS q",
             self.image(),
@@ -140,20 +140,23 @@ impl PostgresSide<'_> {
     fn rows(&self, first: i64, last: i64, piece: &str, further: &str) -> String {
         format!(
             "SELECT {} AS w, {} AS h{further} FROM {} WHERE {} AND {piece}",
-            self.grid.postgres(&self.stream.time),
+            self.grid.postgres(time_column(self.stream)),
             self.hash,
             self.source.name,
-            self.grid.postgres_rows(&self.stream.time, first, last)
+            self.grid.postgres_rows(time_column(self.stream), first, last)
         )
     }
 
     /// Conditions that share the table out.
     fn pieces(&self, readers: usize) -> Vec<String> {
+        if !self.source.pieces.is_empty() {
+            return self.source.pieces.clone();
+        }
         let wanted = i64::try_from(readers).unwrap_or(1) * PIECES_EACH;
         if self.source.by_time {
             let each = (self.grid.count / wanted).max(1);
             let begins = (0..self.grid.count).step_by(usize::try_from(each).unwrap_or(1));
-            let piece = |first| self.grid.postgres_rows(&self.stream.time, first, first + each - 1);
+            let piece = |first| self.grid.postgres_rows(time_column(self.stream), first, first + each - 1);
             return begins.map(piece).collect();
         }
         let pages = (self.source.pages / wanted).clamp(1, PIECE_PAGES);

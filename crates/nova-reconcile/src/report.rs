@@ -61,6 +61,9 @@ pub struct StreamReport {
     pub verdict: Verdict,
     /// Why the comparison did not come to an end, for [`Verdict::Incomplete`].
     pub reason: Option<String>,
+    /// What was left out of the comparison, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
     /// The snapshots that windows were compared as of; a long run takes several.
     pub snapshots: Vec<SnapshotTaken>,
     /// All windows in the order of time. Together they cover the scope without a gap.

@@ -5,7 +5,10 @@
 
 use nova_debezium::{BytesEncoding, Message, Record, decode};
 use nova_streams::Cell;
-use nova_streams::{ColumnSource, LINEAGE_COLUMNS, Lineage, Mapped, Mapping, Stream, source_key};
+use nova_streams::{
+    ColumnSource, EventOrigin, Format, LINEAGE_COLUMNS, Lineage, Mapped, Mapping, Stream, decode_event,
+    source_key,
+};
 use uuid::Uuid;
 
 use crate::cell_text::cell_text;
@@ -26,6 +29,10 @@ const OBJECT: usize = 50;
 
 /// PostgreSQL's expression for the row's `after` image, as JSON objects of which it is made up (`text[]`).
 pub(crate) fn image(stream: &Stream, source: &SourceTable) -> String {
+    if stream.format == Format::Envelope {
+        // As the EventRouter sends it, which leaves out what is null.
+        return "ARRAY[jsonb_strip_nulls(payload)::text]".to_owned();
+    }
     let mut fields = Vec::new();
     for name in stream.source_columns() {
         let Some(column) = source.column(name) else { continue };
@@ -96,8 +103,14 @@ fn mapped(stream: &Stream, mapping: &Mapping, image: &str) -> Option<(Uuid, Vec<
         name(schema),
         name(table)
     );
-    let record = Record { key: None, value: Some(message.as_bytes()) };
-    let Ok(Message::Change(event)) = decode(record) else { return None };
+    let event = match stream.format {
+        Format::Envelope => decode_event(image.as_bytes(), EventOrigin::default()).ok()?,
+        Format::Debezium => {
+            let record = Record { key: None, value: Some(message.as_bytes()) };
+            let Ok(Message::Change(event)) = decode(record) else { return None };
+            event
+        }
+    };
     let lineage = Lineage { topic: &stream.topic, partition: 0, offset: 0 };
     let Ok(Mapped::Rows(rows)) = mapping.map(&event, lineage) else { return None };
     let row = rows.first()?;

@@ -182,6 +182,7 @@ fn incomplete(stream: &Stream, reason: String) -> StreamReport {
         table_time: String::new(),
         verdict: Verdict::Incomplete,
         reason: Some(reason),
+        note: None,
         snapshots: Vec::new(),
         windows: Vec::new(),
         tally: Tally::default(),

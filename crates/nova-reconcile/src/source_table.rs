@@ -2,11 +2,12 @@
 //!
 //! Invariant: the table is read only through itself, never through its partitions, which need no grants.
 
-use nova_streams::Stream;
+use nova_streams::{Format, Stream};
 use sqlx::{AssertSqlSafe, PgConnection};
 
 use crate::ReconcileError;
 use crate::error::Doing as _;
+use crate::outbox;
 use crate::sql::pg_name;
 
 /// A column.
@@ -39,16 +40,26 @@ impl SourceColumn {
     }
 }
 
+/// The column of a stream's source by which windows are cut: for events the one that they carry themselves.
+pub(crate) fn time_column(stream: &Stream) -> &str {
+    match stream.format {
+        Format::Debezium => &stream.time,
+        Format::Envelope => "timestamp",
+    }
+}
+
 /// A table.
 #[derive(Debug, Clone)]
 pub(crate) struct SourceTable {
-    /// Quoted, with its schema.
+    /// Quoted, with its schema; of events a subquery that reads them.
     pub(crate) name: String,
-    columns: Vec<SourceColumn>,
+    pub(crate) columns: Vec<SourceColumn>,
     /// Whether an index begins with the stream's time column, or the table is partitioned.
     pub(crate) by_time: bool,
     /// Its pages; 0 for a partitioned table.
     pub(crate) pages: i64,
+    /// Conditions that share it out, where neither time nor pages do.
+    pub(crate) pieces: Vec<String>,
 }
 
 #[derive(sqlx::FromRow)]
@@ -101,7 +112,11 @@ impl SourceTable {
             element: row.element,
         });
         let name = format!("{}.{}", pg_name(schema), pg_name(table));
-        Ok(Self { name, columns: columns.collect(), by_time, pages })
+        let table = Self { name, columns: columns.collect(), by_time, pages, pieces: Vec::new() };
+        match stream.format {
+            Format::Debezium => Ok(table),
+            Format::Envelope => outbox::events(stream, &table),
+        }
     }
 
     /// The column of that name.

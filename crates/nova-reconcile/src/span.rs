@@ -5,7 +5,7 @@ use sqlx::{AssertSqlSafe, PgConnection};
 
 use crate::ReconcileError;
 use crate::error::Doing as _;
-use crate::source_table::SourceTable;
+use crate::source_table::{SourceTable, time_column};
 use crate::sql::pg_name;
 
 /// The times of the first and the last row that ClickHouse could hold (1900 to 2299), in milliseconds; `None` without
@@ -15,7 +15,7 @@ pub(crate) async fn postgres_span(
     stream: &Stream,
     source: &SourceTable,
 ) -> Result<Option<(i64, i64)>, ReconcileError> {
-    let time = pg_name(&stream.time);
+    let time = pg_name(time_column(stream));
     let edge = |function: &str| {
         format!(
             "(SELECT floor(extract(epoch FROM {function}({time})::timestamptz) * 1000)::int8 FROM {} \

@@ -54,6 +54,18 @@ impl Visibility {
     }
 }
 
+/// ClickHouse's condition for rows that carry the whole 64 bits of the transaction that wrote them, as events do.
+pub(crate) fn exact(snapshot: &SnapshotTaken) -> String {
+    let SnapshotTaken { xmin, xmax, running, .. } = snapshot;
+    let running: Vec<String> = running.iter().map(u64::to_string).collect();
+    let exempt = if running.is_empty() {
+        String::new()
+    } else {
+        format!(" AND source_tx NOT IN ({})", running.join(", "))
+    };
+    format!("(source_tx < {xmin} OR (source_tx < {xmax}{exempt}))")
+}
+
 #[expect(clippy::cast_possible_truncation, reason = "the lower half is what a message carries")]
 fn lower(transaction: u64) -> u32 {
     transaction as u32

@@ -189,6 +189,7 @@ mod tests {
             table_time: String::new(),
             verdict: Verdict::Equal,
             reason: None,
+            note: None,
             snapshots: Vec::new(),
             windows,
             tally: Tally::default(),

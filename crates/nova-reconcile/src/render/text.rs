@@ -85,6 +85,11 @@ fn table(streams: &[StreamReport], style: Style) -> Vec<String> {
         let reason = clean(stream.reason.as_deref().unwrap_or("no reason was given"));
         lines.push(format!("  {} was not compared to the end: {reason}", clean(&stream.stream)));
     }
+    for stream in streams {
+        if let Some(note) = &stream.note {
+            lines.push(format!("  {}: {}", clean(&stream.stream), clean(note)));
+        }
+    }
     lines
 }
 

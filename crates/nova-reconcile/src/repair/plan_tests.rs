@@ -46,6 +46,7 @@ pub(super) fn report(differences: Vec<Difference>) -> Report {
         table_time: "event_time".into(),
         verdict: Verdict::Different,
         reason: None,
+        note: None,
         snapshots: vec![],
         windows: vec![window],
         tally: Tally::default(),

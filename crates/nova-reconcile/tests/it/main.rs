@@ -4,5 +4,6 @@
 
 mod comparing;
 mod cost;
+mod events;
 mod hashes;
 mod servers;

@@ -85,6 +85,7 @@ pub(crate) fn stream(name: &str, table: &str, count: usize, size: i64) -> Stream
         table_time: "event_time".to_owned(),
         verdict: Verdict::Equal,
         reason: None,
+        note: None,
         snapshots: vec![SnapshotTaken {
             taken_ms: DAY + 48 * HOUR + 120,
             lsn: 0x16_B374_D848,

@@ -16,7 +16,7 @@ pub struct ReconcileArgs {
     /// Something else than a comparison.
     #[command(subcommand)]
     pub command: Option<ReconcileCommand>,
-    /// This stream alone; can be repeated. Otherwise all that are made of table changes.
+    /// This stream alone; can be repeated. Otherwise all.
     #[arg(long, value_name = "NAME")]
     pub stream: Vec<String>,
     /// Rows whose time is at or after this: a time (RFC 3339), or so long ago (`2h`).

@@ -13,7 +13,7 @@ use nova_reconcile::{
     Checkpoint, CompareOptions, PostgresAccess, ReconcileError, Reconciler, Report, RunOptions, Scope,
     StreamReport, Verdict, history, render,
 };
-use nova_streams::{Format, Stream, StreamSet};
+use nova_streams::{Stream, StreamSet};
 
 pub use args::ReconcileArgs;
 use args::{HistoryArgs, ReconcileCommand};
@@ -71,17 +71,12 @@ pub async fn run(args: &ReconcileArgs, config: &Config, streams: &StreamSet) -> 
     conclude(&report)
 }
 
-/// The streams that were asked for; all that are made of table changes, if none was.
+/// The streams that were asked for; all, if none was.
 fn choose<'s>(names: &[String], streams: &'s StreamSet) -> Result<Vec<&'s Stream>, Failure> {
     if !names.is_empty() {
         return names.iter().map(|name| declared(name, streams)).collect();
     }
-    Ok(comparable(streams))
-}
-
-/// The streams that are made of table changes.
-fn comparable(streams: &StreamSet) -> Vec<&Stream> {
-    streams.iter().filter(|stream| stream.format == Format::Debezium).collect()
+    Ok(streams.iter().collect())
 }
 
 fn with_groups<'s>(config: &Config, streams: &[&'s Stream]) -> Vec<(&'s Stream, String)> {

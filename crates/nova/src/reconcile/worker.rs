@@ -6,7 +6,7 @@ use nova_streams::{Stream, StreamSet};
 use nova_worker::{BackgroundWorker, StatusCell, WorkerContext, WorkerError, WorkerHealth, WorkerStatus};
 use tracing::{error, info, warn};
 
-use super::{comparable, reconciler, record, with_groups};
+use super::{reconciler, record, with_groups};
 use crate::config::Config;
 
 /// The name of the worker, and what follows `nova run`.
@@ -20,9 +20,9 @@ pub struct ReconcileWorker {
 }
 
 impl ReconcileWorker {
-    /// For all streams that can be compared.
+    /// For all streams.
     pub fn new(config: &Config, streams: &StreamSet) -> Self {
-        let streams = comparable(streams).into_iter().cloned().collect();
+        let streams = streams.iter().cloned().collect();
         Self { config: config.clone(), streams, status: StatusCell::new() }
     }
 
