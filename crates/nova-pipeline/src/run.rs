@@ -34,6 +34,12 @@ const STALE_INTENT: Duration = Duration::from_secs(10);
 /// How often the loop looks around while nothing happens.
 const TICK: Duration = Duration::from_millis(500);
 
+/// A batch of fewer messages than this, after its linger, is a trickle's.
+const TRICKLE_MESSAGES: u64 = 16;
+/// Time between a trickle's batches: every insert is a part that ClickHouse must merge, and one and a half of them a second
+/// is enough.
+const TRICKLE_INTERVAL: Duration = Duration::from_millis(670);
+
 type InFlight = Pin<Box<dyn Future<Output = Result<Durable, PipelineError>> + Send>>;
 
 /// One run of a stream, from the first assignment to the drain.
@@ -51,6 +57,8 @@ pub(crate) struct Run<S: Source, K: Sink, L> {
     in_flight: Option<InFlight>,
     /// The span of the batch that was sent last, until its commit is on its way.
     sent: SpanContext,
+    /// When the last batch was sent.
+    sent_at: Option<Instant>,
     /// When the durable batch is committed on its own, unless the next intent takes it along before.
     close_at: Option<Instant>,
     stalled_since: Option<Instant>,
@@ -68,7 +76,7 @@ impl<S: Source, K: Sink, L: DeadLetters> Run<S, K, L> {
     ) -> Self {
         let batch = Batch::new(delivery.sink.block());
         let breaker = Breaker::new(options.poison);
-        let (in_flight, close_at, stalled_since, paused) = (None, None, None, false);
+        let (in_flight, sent_at, close_at, stalled_since, paused) = (None, None, None, None, false);
         Self {
             source,
             mapping,
@@ -81,6 +89,7 @@ impl<S: Source, K: Sink, L: DeadLetters> Run<S, K, L> {
             batch,
             in_flight,
             sent: SpanContext::NONE,
+            sent_at,
             close_at,
             stalled_since,
             paused,
@@ -113,13 +122,19 @@ impl<S: Source, K: Sink, L: DeadLetters> Run<S, K, L> {
         !self.batch.is_full(&self.options)
     }
 
-    /// When to send the batch: at once when it is full, else after its linger; never while another is being written.
+    /// When to send the batch: at once when it is full, else after its linger, and a trickle's not too soon after the one
+    /// before; never while another is being written.
     fn send_at(&self) -> Option<Instant> {
         if self.in_flight.is_some() {
             return None;
         }
         let due = self.batch.due(&self.options)?;
-        Some(if self.has_room() { due } else { Instant::now() })
+        if !self.has_room() {
+            return Some(Instant::now());
+        }
+        let is_trickle = self.batch.tally().messages < TRICKLE_MESSAGES;
+        let spaced = self.sent_at.filter(|_| is_trickle).map(|sent_at| sent_at + TRICKLE_INTERVAL);
+        Some(spaced.map_or(due, |spaced| due.max(spaced)))
     }
 
     /// Pauses delivery when a full batch has waited for too long, and takes it up again when there is room.
@@ -151,6 +166,7 @@ impl<S: Source, K: Sink, L: DeadLetters> Run<S, K, L> {
 
     /// Announces the batch and starts to write it; the next one is filled meanwhile.
     fn send(&mut self) -> Result<(), PipelineError> {
+        self.sent_at = Some(Instant::now());
         let next = Batch::new(self.delivery.sink.block());
         let mut batch = std::mem::replace(&mut self.batch, next);
         if let Some(tally) = self.breaker.trips(batch.tally()) {

@@ -25,7 +25,7 @@ use crate::installation::clickhouse_rows;
 use crate::say;
 
 const PARTITIONS: [u16; 2] = [12, 96];
-const RATE: u32 = 200;
+const RATE: u32 = 20;
 const SECONDS: u32 = 15;
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 const VISIBLE_WITHIN: Duration = Duration::from_secs(30);
