@@ -42,7 +42,6 @@ pub(crate) async fn reconcile_under_writes(world: &mut World) -> Result<()> {
             Ok((runs, rows))
         })
         .await?;
-    eprintln!("{runs} comparisons, {rows} rows in the last one");
     ensure!(runs >= FEWEST, "only {runs} comparisons in {} s", WITHIN.as_secs());
     ensure!(rows > 500, "only {rows} rows were compared in the end");
     Ok(())
