@@ -34,7 +34,7 @@ pub(crate) async fn views(world: &mut World) -> Result<()> {
     dictionaries(world).await
 }
 
-async fn hourly(world: &World) -> Result<()> {
+pub(crate) async fn hourly(world: &World) -> Result<()> {
     let sql = format!(
         "SELECT toUnixTimestamp(toStartOfHour(event_time)) AS hour, post_id, event_type, sum(sign) AS n \
          FROM {DATABASE}.post_engagement_events GROUP BY hour, post_id, event_type HAVING n != 0"

@@ -27,6 +27,7 @@ mod outbox;
 mod poison;
 mod reconcile;
 mod recovery;
+mod repair;
 mod stage;
 mod topics;
 mod tracing;
@@ -56,6 +57,7 @@ fn trials(stage: &Arc<Stage>) -> Vec<Trial> {
         stage.trial("doctor", doctor::doctor),
         stage.trial("poison", poison::poison),
         stage.trial("dlq", dlq::dlq),
+        stage.trial("repair", repair::repair),
         stage.trial("outbox_events", outbox::events),
         stage.trial("outbox_told_again", outbox::events_told_again),
         stage.trial("outbox_days", outbox::outbox_days),

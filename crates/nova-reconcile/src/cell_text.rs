@@ -8,7 +8,7 @@
 use std::fmt::Write as _;
 
 use chrono::{DateTime, NaiveDate, TimeDelta};
-use nova_streams::{Cell, ColumnType};
+use nova_streams::{Cell, ColumnSource, ColumnType, Stream};
 
 use crate::sql::ch_name;
 
@@ -51,6 +51,12 @@ pub(crate) fn cell_text(cell: &Cell<'_>, column_type: &ColumnType) -> Option<Str
     })
 }
 
+/// Whether a column holds bytes rather than text.
+pub(crate) fn holds_bytes(stream: &Stream, column: &str) -> bool {
+    let source = stream.columns.get(column).map(|declaration| &declaration.source);
+    matches!(source, Some(ColumnSource::Field(field)) if field.encoding.is_some())
+}
+
 /// ClickHouse's expression for the text of a column, `Nullable(String)`.
 pub(crate) fn column_text(name: &str, column_type: &ColumnType, holds_bytes: bool) -> String {
     let name = ch_name(name);
@@ -59,10 +65,22 @@ pub(crate) fn column_text(name: &str, column_type: &ColumnType, holds_bytes: boo
     let text = match inner {
         ColumnType::String if holds_bytes => format!("concat('\\\\x', lower(hex({name})))"),
         ColumnType::String => format!("toValidUTF8({name})"),
-        ColumnType::DateTime | ColumnType::DateTime64(_) => format!("toString(toTimeZone({name}, 'UTC'))"),
-        _ => format!("toString({name})"),
+        _ => format!("toString({})", in_utc(&name, inner)),
     };
     format!("CAST({text}, 'Nullable(String)')")
+}
+
+/// Times with the zone UTC, also inside of arrays.
+fn in_utc(value: &str, column_type: &ColumnType) -> String {
+    match column_type {
+        ColumnType::DateTime | ColumnType::DateTime64(_) => format!("toTimeZone({value}, 'UTC')"),
+        ColumnType::Nullable(inner) => in_utc(value, inner),
+        ColumnType::Array(inner) => match in_utc("x", inner) {
+            element if element == "x" => value.to_owned(),
+            element => format!("arrayMap(x -> {element}, {value})"),
+        },
+        _ => value.to_owned(),
+    }
 }
 
 /// What ClickHouse wrote, in the form of [`cell_text`]: numbers with a point have more than one.
@@ -116,7 +134,8 @@ fn element(cell: &Cell<'_>, column_type: &ColumnType) -> String {
     if matches!(cell, Cell::Bool(_) | Cell::UInt(_) | Cell::Float(_) | Cell::Decimal(_) | Cell::Array(_)) {
         return text;
     }
-    if matches!(cell, Cell::Int(_)) && !matches!(column_type, ColumnType::Enum { .. }) {
+    let bare = if let ColumnType::Nullable(inner) = column_type { inner } else { column_type };
+    if matches!(cell, Cell::Int(_)) && !matches!(bare, ColumnType::Enum { .. }) {
         return text;
     }
     let mut quoted = String::from("'");

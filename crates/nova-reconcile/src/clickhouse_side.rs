@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::ReconcileError;
 use crate::buckets::{Buckets, Place};
-use crate::cell_text::{column_text, normal};
+use crate::cell_text::{column_text, holds_bytes, normal};
 use crate::grid::Grid;
 use crate::hash::RowHash;
 use crate::report::{Column, TableRow};
@@ -251,7 +251,7 @@ impl ClickHouseSide<'_> {
         let texts: Vec<String> = self
             .columns
             .iter()
-            .map(|(name, column_type)| column_text(name, column_type, self.holds_bytes(name)))
+            .map(|(name, column_type)| column_text(name, column_type, holds_bytes(self.stream, name)))
             .collect();
         vec![
             ("source_key", "source_key".to_owned()),
@@ -261,11 +261,6 @@ impl ClickHouseSide<'_> {
                 "concat(topic, '/', toString(kafka_partition), '/', toString(kafka_offset))".to_owned(),
             ),
         ]
-    }
-
-    fn holds_bytes(&self, name: &str) -> bool {
-        let source = self.stream.columns.get(name).map(|declaration| &declaration.source);
-        matches!(source, Some(ColumnSource::Field(field)) if field.encoding.is_some())
     }
 
     fn carried(&self, grid: &Grid) -> Vec<(&'static str, String)> {

@@ -12,6 +12,7 @@ mod letters;
 mod lineage;
 mod migrations;
 mod recovery;
+mod repairs;
 mod repeats;
 mod schema;
 mod server;

@@ -1,21 +1,20 @@
 //! Applies a plan to one stream's table, in chunks.
 //!
 //! Invariant: a row is written once. Of each chunk the table is asked first what it has (by lineage); an entry of which it
-//! has nothing is compared again as of a fresh snapshot and written only if the difference is still the same; an entry
-//! of which it has a part is completed. So a plan that was cut off goes on, and one that has become stale does no harm.
+//! lacks rows is compared again as of a fresh snapshot and these are written only if they are the difference. So a plan that was cut off goes on, and one that has become stale does no harm.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::future::Future;
 use std::ops::Range;
 
 use nova_pipeline::{Block as _, Once, PipelineError, Sink};
-use nova_streams::ColumnType;
+use nova_streams::{ColumnType, Stream};
 use serde::Serialize;
 use thiserror::Error;
 use uuid::Uuid;
 
-use super::plan::{Entry, Plan, StreamPlan};
-use super::rows::{Places, Position, RowError};
+use super::plan::{Entry, Plan, PlannedRow, StreamPlan, net, rows_for};
+use super::rows::{Columns, Places, Position, RowError};
 use crate::{Difference, SnapshotTaken};
 
 /// Rows of a chunk: one insert, and one look at PostgreSQL before it.
@@ -75,7 +74,7 @@ pub struct Application<'p, K, L> {
     plan: &'p Plan,
     stream: &'p StreamPlan,
     places: Places,
-    columns: &'p [(String, ColumnType)],
+    columns: Columns<'p>,
     writer: Once<K>,
     look: &'p L,
 }
@@ -88,20 +87,20 @@ struct Chunk {
 }
 
 impl<'p, K: Sink, L: Look> Application<'p, K, L> {
-    /// `columns`: those of the stream's mapping, lineage included.
+    /// `declared` is the stream as it is today, `columns` those of its mapping, lineage included.
     ///
     /// # Errors
     /// [`RowError::TooMany`].
     pub fn new(
         plan: &'p Plan,
         stream: &'p StreamPlan,
-        columns: &'p [(String, ColumnType)],
+        (declared, columns): (&'p Stream, &'p [(String, ColumnType)]),
         sink: K,
         look: &'p L,
     ) -> Result<Self, RowError> {
         let places = Places::of(plan, stream)?;
         let writer = Once::new(&stream.stream, &stream.topic, sink);
-        Ok(Self { plan, stream, places, columns, writer, look })
+        Ok(Self { plan, stream, places, columns: Columns::of(declared, columns), writer, look })
     }
 
     /// What [`Application::write`] would do now; nothing is written.
@@ -147,26 +146,29 @@ impl<'p, K: Sink, L: Look> Application<'p, K, L> {
         let there: BTreeSet<i64> = self.writer.present(&ranges).await?.iter().map(|row| row.offset).collect();
         let ranges_ms = touched(entries);
         let (snapshot, differences) = self.look.look(&ranges_ms).await.map_err(ApplyError::Look)?;
+        let differences: HashMap<Uuid, &Difference> =
+            differences.iter().map(|difference| (difference.source_key, difference)).collect();
         let position = Position::from(&snapshot);
 
         let mut block = self.writer.block();
         let mut place = chunk.places.start;
         for entry in entries {
             let places = place..place + entry.rows.len();
-            let present = places.clone().filter(|place| there.contains(&self.places.offset(*place))).count();
-            applied.there += u64::try_from(present).unwrap_or(u64::MAX);
-            if present == entry.rows.len() && present > 0 {
+            let lacks = |place: &usize| !there.contains(&self.places.offset(*place));
+            let rows = entry.rows.iter().zip(places.clone());
+            let lacking: Vec<&PlannedRow> =
+                rows.filter(|(_, place)| lacks(place)).map(|(row, _)| row).collect();
+            applied.there += u64::try_from(entry.rows.len() - lacking.len()).unwrap_or(u64::MAX);
+            if lacking.is_empty() {
                 // Done before.
-            } else if let Some(reason) = stale(entry, present, &differences) {
+            } else if let Some(reason) = stale(&lacking, differences.get(&entry.source_key).copied()) {
+                applied.left_out.push(LeftOut { source_key: entry.source_key, reason });
+            } else if let Some(reason) = self.unwritable((place, entry), position)? {
                 applied.left_out.push(LeftOut { source_key: entry.source_key, reason });
             } else {
-                self.places.push(self.stream, (place, entry), self.columns, position, &mut block)?;
-                for (row, place) in entry.rows.iter().zip(places.clone()) {
-                    match (there.contains(&self.places.offset(place)), row.sign) {
-                        (true, _) => {}
-                        (false, 1) => applied.added += 1,
-                        (false, _) => applied.removed += 1,
-                    }
+                self.places.push(self.stream, (place, entry), &self.columns, position, &mut block)?;
+                for row in lacking {
+                    *(if row.sign > 0 { &mut applied.added } else { &mut applied.removed }) += 1;
                 }
             }
             place = places.end;
@@ -177,17 +179,28 @@ impl<'p, K: Sink, L: Look> Application<'p, K, L> {
         }
         Ok(())
     }
+
+    /// Why an entry does not fit the table, if it does not: tried apart, so that no half of it is in the chunk's block.
+    fn unwritable(
+        &self,
+        entry: (usize, &Entry),
+        position: Position,
+    ) -> Result<Option<String>, ApplyError<L::Error>> {
+        let mut block = self.writer.block();
+        match self.places.push(self.stream, entry, &self.columns, position, &mut block) {
+            Ok(()) => Ok(None),
+            Err(error @ (RowError::Value { .. } | RowError::Pipeline(_))) => Ok(Some(error.to_string())),
+            Err(error) => Err(error.into()),
+        }
+    }
 }
 
-/// Why the entry must not be written, if it must not. One that was begun is finished: what the comparison sees of it is
-/// its own doing.
-fn stale(entry: &Entry, present: usize, differences: &[Difference]) -> Option<String> {
-    if present > 0 {
-        return None;
-    }
-    match differences.iter().find(|difference| difference.source_key == entry.source_key) {
+/// Why the rows that the table lacks of an entry must not be written, if they must not. Of one that was begun, the
+/// comparison sees what is there already, so what is lacking must be the difference in this case, too.
+fn stale(lacking: &[&PlannedRow], difference: Option<&Difference>) -> Option<String> {
+    match difference {
         None => Some("both sides agree by now".to_owned()),
-        Some(difference) if entry.is(difference) => None,
+        Some(difference) if net(lacking.iter().copied()) == net(&rows_for(difference)) => None,
         Some(_) => Some("the difference is another one by now: reconcile and plan again".to_owned()),
     }
 }

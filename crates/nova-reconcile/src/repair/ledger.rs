@@ -98,7 +98,7 @@ pub async fn record(
 pub async fn recorded(client: &Client, limit: u32) -> Result<Vec<Recorded>, ClickHouseError> {
     let sql = format!(
         "SELECT plan_id, stream, toString(phase) AS phase, toUnixTimestamp64Milli(at) AS at_ms, run_id, actor, reason, \
-         added, removed, already_there, left_out FROM repairs ORDER BY at DESC LIMIT {limit}"
+         added, removed, already_there, left_out FROM repairs ORDER BY repairs.at DESC, repairs.phase DESC LIMIT {limit}"
     );
     client.query_rows(&sql, &[]).await
 }

@@ -7,6 +7,8 @@ mod apply;
 #[cfg(test)]
 mod apply_tests;
 mod cell;
+#[cfg(test)]
+mod cell_tests;
 mod ledger;
 mod plan;
 #[cfg(test)]

@@ -3,6 +3,9 @@
 //! Invariant: a plan is a function of its report. The same report gives the same plan with the same id, so that it is
 //! written once however often it is made and by whomever it is applied.
 
+use std::collections::BTreeMap;
+
+use chrono::{NaiveDate, NaiveDateTime};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
@@ -61,7 +64,8 @@ pub struct Entry {
     pub kind: DifferenceKind,
     /// The row's identity.
     pub source_key: Uuid,
-    /// The windows that hold it: first millisecond since 1970, and the one after the last.
+    /// The windows of its rows and of PostgreSQL's state: first millisecond since 1970, and the one after the last;
+    /// the ends of 64 bits for a row without a time.
     pub windows_ms: Vec<(i64, i64)>,
     /// The row as PostgreSQL had it.
     pub postgres: Option<Vec<Column>>,
@@ -70,6 +74,9 @@ pub struct Entry {
     /// What to write, in order.
     pub rows: Vec<PlannedRow>,
 }
+
+/// A column's name and value.
+type Value<'r> = (&'r str, Option<&'r str>);
 
 /// One row to write.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -225,40 +232,60 @@ impl StreamPlan {
 
 impl Entry {
     fn of(difference: &Difference, stream: &StreamReport) -> Self {
+        let rows = rows_for(difference);
+        let found = stream.windows.get(difference.window);
+        let mut windows_ms: Vec<(i64, i64)> =
+            found.map(|window| (window.from_ms, window.to_ms)).into_iter().collect();
+        windows_ms.extend(rows.iter().map(|row| window_ms(row, stream)));
+        windows_ms.sort_unstable();
+        windows_ms.dedup();
         Self {
             kind: difference.kind,
             source_key: difference.source_key,
-            windows_ms: stream
-                .windows
-                .get(difference.window)
-                .map(|window| (window.from_ms, window.to_ms))
-                .into_iter()
-                .collect(),
+            windows_ms,
             postgres: difference.postgres.clone(),
             clickhouse: difference.clickhouse.clone(),
-            rows: rows(difference.postgres.as_deref(), &difference.clickhouse),
+            rows,
         }
-    }
-
-    /// Whether a difference found later is still this one.
-    #[must_use]
-    pub fn is(&self, difference: &Difference) -> bool {
-        let states = |rows: &[TableRow]| {
-            let mut states: Vec<_> = rows.iter().map(|row| (row.sum, row.columns.clone())).collect();
-            states.sort_by(|a, b| format!("{a:?}").cmp(&format!("{b:?}")));
-            states
-        };
-        self.source_key == difference.source_key
-            && self.postgres == difference.postgres
-            && states(&self.clickhouse) == states(&difference.clickhouse)
     }
 }
 
+/// From when to when a planned row's window lies. The one that the difference names may be equal on both sides, where
+/// PostgreSQL's state is right and ClickHouse has another one elsewhere.
+fn window_ms(row: &PlannedRow, stream: &StreamReport) -> (i64, i64) {
+    let time = row.columns.iter().find(|column| column.name == stream.table_time);
+    let Some(ms) = time.and_then(|column| milliseconds(column.value.as_deref()?)) else {
+        return (i64::MIN, i64::MAX);
+    };
+    let window = stream.windows.iter().find(|window| (window.from_ms..window.to_ms).contains(&ms));
+    window.map_or((ms, ms.saturating_add(1)), |window| (window.from_ms, window.to_ms))
+}
+
+/// `2026-01-31` or `2026-01-31 12:00:00.123456` in UTC.
+fn milliseconds(text: &str) -> Option<i64> {
+    let midnight = || text.parse::<NaiveDate>().ok()?.and_hms_opt(0, 0, 0);
+    let time = NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f").ok().or_else(midnight)?;
+    Some(time.and_utc().timestamp_millis())
+}
+
+/// What rows come to: the sum of each state that is not 0.
+pub(super) fn net<'r>(rows: impl IntoIterator<Item = &'r PlannedRow>) -> BTreeMap<Vec<Value<'r>>, i64> {
+    let mut sums = BTreeMap::new();
+    for row in rows {
+        let mut state: Vec<Value<'r>> =
+            row.columns.iter().map(|column| (column.name.as_str(), column.value.as_deref())).collect();
+        state.sort_unstable();
+        *sums.entry(state).or_default() += i64::from(row.sign);
+    }
+    sums.retain(|_, sum| *sum != 0);
+    sums
+}
+
 /// What takes ClickHouse's sums to PostgreSQL's: every state to 0, but the one that PostgreSQL has to 1.
-fn rows(postgres: Option<&[Column]>, clickhouse: &[TableRow]) -> Vec<PlannedRow> {
+pub(super) fn rows_for(difference: &Difference) -> Vec<PlannedRow> {
     let mut rows = Vec::new();
-    let mut lacks = postgres;
-    for state in clickhouse {
+    let mut lacks = difference.postgres.as_deref();
+    for state in &difference.clickhouse {
         let target = i64::from(lacks == Some(state.columns.as_slice()));
         if target == 1 {
             lacks = None;

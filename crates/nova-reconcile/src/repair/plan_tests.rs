@@ -2,6 +2,7 @@
 
 use uuid::Uuid;
 
+use super::plan::{net, rows_for};
 use super::*;
 use crate::{
     Column, Difference, DifferenceKind, Explanation, REPORT_VERSION, Report, Scope, Side, StreamReport,
@@ -124,15 +125,38 @@ fn explained_differences_and_cut_reports_need_a_word() {
 }
 
 #[test]
-fn an_entry_knows_its_difference_again_whatever_the_order_of_states() {
-    let found = difference(DifferenceKind::Different, 1, Some("c"), vec![state(1, "a"), state(1, "b")]);
-    let plan = Plan::of(&report(vec![found.clone()]), &Selection::default()).unwrap();
-    let entry = &plan.streams[0].entries[0];
-    let mut later = found.clone();
-    later.clickhouse.reverse();
-    later.clickhouse[0].messages.clear();
-    assert!(entry.is(&later));
-    later.clickhouse.pop();
-    assert!(!entry.is(&later));
-    assert!(!entry.is(&Difference { postgres: None, ..found }));
+fn what_rows_come_to_is_the_same_whatever_their_order_and_whatever_live_traffic_has_added_to_both_sides() {
+    use DifferenceKind::{Different, Extra, Missing};
+    let planned = |difference: Difference| rows_for(&difference);
+    let same = |one: &[PlannedRow], other: &[PlannedRow]| net(one) == net(other);
+    let found = planned(difference(Different, 1, Some("c"), vec![state(1, "a"), state(1, "b")]));
+    let reversed = planned(difference(Different, 1, Some("c"), vec![state(1, "b"), state(1, "a")]));
+    assert!(same(&found, &reversed));
+    assert!(!same(&found, &planned(difference(Different, 1, Some("c"), vec![state(1, "b")]))));
+    assert!(!same(&found, &planned(difference(Extra, 1, None, vec![state(1, "a"), state(1, "b")]))));
+    // The insert was lost; then the row was updated, then deleted.
+    let lost = planned(difference(Missing, 1, Some("a"), vec![]));
+    assert!(same(&lost, &planned(difference(Different, 1, Some("b"), vec![state(-1, "a"), state(1, "b")]))));
+    assert!(same(&lost, &planned(difference(Extra, 1, None, vec![state(-1, "a")]))));
+}
+
+#[test]
+fn an_entry_names_the_windows_of_all_of_its_rows() {
+    let at = |text: Option<&str>| vec![Column { name: "event_time".into(), value: text.map(str::to_owned) }];
+    let extra = |text: Option<&str>| TableRow { sum: 1, columns: at(text), messages: vec![] };
+    let windows = |postgres: &str, others: Vec<TableRow>| {
+        let right = TableRow { sum: 1, columns: at(Some(postgres)), messages: vec![] };
+        let clickhouse = std::iter::once(right).chain(others).collect();
+        let found = Difference {
+            postgres: Some(at(Some(postgres))),
+            ..difference(DifferenceKind::Different, 1, None, clickhouse)
+        };
+        Plan::of(&report(vec![found]), &Selection::default()).unwrap().streams[0].windows_ms()
+    };
+    let first = "1970-01-01 00:00:01.000";
+    assert_eq!(windows(first, vec![extra(Some("1970-01-01 00:00:59.999"))]), [(0, 60_000)]);
+    let month_later = vec![extra(Some("1970-02-01 00:00:00.123456"))];
+    assert_eq!(windows(first, month_later), [(0, 60_000), (2_678_400_123, 2_678_400_124)]);
+    assert_eq!(windows(first, vec![extra(Some("1969-12-31"))]), [(-86_400_000, -86_399_999), (0, 60_000)]);
+    assert_eq!(windows(first, vec![extra(None)]), [(i64::MIN, i64::MAX), (0, 60_000)]);
 }

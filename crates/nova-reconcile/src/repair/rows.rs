@@ -3,16 +3,18 @@
 //! Invariant: a row's lineage depends on the plan and on its place in it, and on nothing else. So the table can be
 //! asked which rows of a plan it has, and a row is never written twice.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use nova_pipeline::{Block, MessageRows, PipelineError, REPAIR_PARTITION, Ranges, Standing};
-use nova_streams::{Cell, ColumnType, LINEAGE_COLUMNS, Row};
+use nova_streams::{Cell, ColumnType, LINEAGE_COLUMNS, Row, Stream};
 use thiserror::Error;
 use uuid::Uuid;
 
-use super::cell::{CellTextError, cell_from_text};
+use super::cell::{CellTextError, bytes_from_text, cell_from_text};
 use super::plan::{Entry, Plan, PlannedRow, StreamPlan};
 use crate::SnapshotTaken;
+use crate::cell_text::holds_bytes;
 
 /// Bits of a row's place in its plan; the bits above them name the plan.
 const PLACE_BITS: u32 = 20;
@@ -34,10 +36,8 @@ pub enum RowError {
         planned: String,
     },
     /// A value that the column does not hold.
-    #[error("key {key}, column `{column}`: {error}; this key must be repaired by hand")]
+    #[error("column `{column}`: {error}; this key must be repaired by hand")]
     Value {
-        /// The row's identity.
-        key: Uuid,
         /// The column.
         column: String,
         /// What is wrong.
@@ -48,8 +48,8 @@ pub enum RowError {
         "stream `{0}`: the plan has more rows than a plan can hold (1,048,575); make plans of fewer differences"
     )]
     TooMany(String),
-    /// A row that does not fit the table.
-    #[error(transparent)]
+    /// A value that the table does not hold.
+    #[error("{0}; this key must be repaired by hand")]
     Pipeline(#[from] PipelineError),
 }
 
@@ -58,6 +58,21 @@ pub enum RowError {
 pub(super) struct Places {
     plan_id: Uuid,
     base: i64,
+}
+
+/// The columns of a table as the stream writes them, lineage at their end.
+#[derive(Debug)]
+pub(super) struct Columns<'p> {
+    all: &'p [(String, ColumnType)],
+    /// Those that hold bytes.
+    bytes: BTreeSet<&'p str>,
+}
+
+impl<'p> Columns<'p> {
+    pub(super) fn of(declared: &'p Stream, all: &'p [(String, ColumnType)]) -> Self {
+        let names = all.iter().map(|(name, _)| name.as_str());
+        Self { all, bytes: names.filter(|name| holds_bytes(declared, name)).collect() }
+    }
 }
 
 /// What makes rows visible from a snapshot on.
@@ -104,14 +119,14 @@ impl Places {
         self,
         stream: &StreamPlan,
         (place, entry): (usize, &Entry),
-        columns: &[(String, ColumnType)],
+        columns: &Columns<'_>,
         position: Position,
         block: &mut impl Block,
     ) -> Result<(), RowError> {
         for (index, planned) in entry.rows.iter().enumerate() {
             let place = place.saturating_add(index);
             let (event_id, offset) = (self.event_id(&stream.stream, place), self.offset(place));
-            let mut row = declared(stream, entry, planned, columns)?;
+            let mut row = declared(stream, planned, columns)?;
             for name in LINEAGE_COLUMNS {
                 row.push(match name {
                     "sign" => Cell::Int(planned.sign.into()),
@@ -141,12 +156,11 @@ impl Places {
 /// The declared columns' cells, in the order of the stream's mapping.
 fn declared<'p>(
     stream: &StreamPlan,
-    entry: &Entry,
     planned: &'p PlannedRow,
-    columns: &[(String, ColumnType)],
+    Columns { all, bytes }: &Columns<'_>,
 ) -> Result<Row<'p>, RowError> {
-    let count = columns.len().saturating_sub(LINEAGE_COLUMNS.len());
-    let (columns, _) = columns.split_at_checked(count).unwrap_or((columns, &[]));
+    let count = all.len().saturating_sub(LINEAGE_COLUMNS.len());
+    let (columns, _) = all.split_at_checked(count).unwrap_or((all, &[]));
     let mut names: Vec<&str> = planned.columns.iter().map(|column| column.name.as_str()).collect();
     names.sort_unstable();
     let mut wanted: Vec<&str> = columns.iter().map(|(name, _)| name.as_str()).collect();
@@ -161,12 +175,9 @@ fn declared<'p>(
     let mut row = Vec::with_capacity(columns.len() + LINEAGE_COLUMNS.len());
     for (name, column_type) in columns {
         let value = planned.columns.iter().find(|column| column.name == *name);
-        let cell = cell_from_text(value.and_then(|column| column.value.as_deref()), column_type);
-        row.push(cell.map_err(|error| RowError::Value {
-            key: entry.source_key,
-            column: name.clone(),
-            error,
-        })?);
+        let read = if bytes.contains(name.as_str()) { bytes_from_text } else { cell_from_text };
+        let cell = read(value.and_then(|column| column.value.as_deref()), column_type);
+        row.push(cell.map_err(|error| RowError::Value { column: name.clone(), error })?);
     }
     Ok(row)
 }

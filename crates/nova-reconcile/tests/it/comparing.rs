@@ -17,7 +17,7 @@ const PG_ID: &str = "md5(n::text)::uuid";
 const CH_ID: &str = "toUUID(concat(substring(m, 1, 8), '-', substring(m, 9, 4), '-', substring(m, 13, 4), '-', \
                      substring(m, 17, 4), '-', substring(m, 21)))";
 
-async fn stream(servers: &Servers) -> Stream {
+pub(crate) async fn stream(servers: &Servers) -> Stream {
     servers
         .sql(&format!(
             "CREATE TABLE likes (id uuid PRIMARY KEY, at timestamptz NOT NULL, who text, n int); \
@@ -52,7 +52,7 @@ async fn stream(servers: &Servers) -> Stream {
     StreamSet::parse("it.toml", text).unwrap().get("likes").unwrap().clone()
 }
 
-fn options() -> CompareOptions {
+pub(crate) fn options() -> CompareOptions {
     CompareOptions { scope: Scope::default(), max_listed: 1_000, parallel: 2, touched: None }
 }
 
@@ -67,11 +67,11 @@ async fn as_of(
     report.unwrap_or_else(|error| panic!("{error}"))
 }
 
-async fn now(servers: &Servers, stream: &Stream) -> StreamReport {
+pub(crate) async fn now(servers: &Servers, stream: &Stream) -> StreamReport {
     as_of(servers, servers.snapshot().await, stream, &options()).await
 }
 
-async fn id(servers: &Servers, n: i64) -> Uuid {
+pub(crate) async fn id(servers: &Servers, n: i64) -> Uuid {
     let sql = format!("SELECT {PG_ID} FROM (SELECT {n} AS n) AS one");
     sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&servers.postgres).await.unwrap()
 }
@@ -91,7 +91,7 @@ fn value<'d>(columns: &'d [nova_reconcile::Column], name: &str) -> &'d str {
 }
 
 /// A row of ClickHouse once more, with changes: `SELECT * REPLACE (…)`.
-async fn again(servers: &Servers, n: i64, changes: &str) {
+pub(crate) async fn again(servers: &Servers, n: i64, changes: &str) {
     let replace = if changes.is_empty() { String::new() } else { format!(" REPLACE ({changes})") };
     let row = format!("SELECT * FROM it.likes WHERE n = {n} AND sign = 1 ORDER BY source_tx DESC LIMIT 1");
     let sql = format!("INSERT INTO it.likes SELECT *{replace} FROM ({row})");

@@ -24,7 +24,7 @@ type Values = BoxedStrategy<String>;
 
 /// A column: PostgreSQL's type, ClickHouse's, what the declaration says beside the field, how Debezium writes it
 /// (`?` is the column), and values as SQL.
-struct Pair {
+pub(crate) struct Pair {
     postgres: &'static str,
     clickhouse: &'static str,
     declared: &'static str,
@@ -120,7 +120,7 @@ fn arrays(of: &'static str, values: Values) -> Values {
 const UTC: &str = "to_char(? AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')";
 const PLAIN: &str = "to_char(?, 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')";
 
-fn pairs() -> Vec<Pair> {
+pub(crate) fn pairs() -> Vec<Pair> {
     let (young, old) = (0, 4_294_967_295);
     let all_times = || times(-2_208_988_800, 10_413_791_999);
     let mut pairs = vec![
@@ -202,7 +202,7 @@ const LITERALS: &[(&str, &str)] = &[
     ("Array(String)", "[\"a\", \"b'\"]"),
 ];
 
-async fn stream(servers: &Servers, pairs: &[Pair]) -> Stream {
+pub(crate) async fn stream(servers: &Servers, pairs: &[Pair]) -> Stream {
     let (mut postgres, mut clickhouse, mut columns) = (String::new(), String::new(), String::new());
     for (number, pair) in pairs.iter().enumerate() {
         write!(postgres, ", f{number} {}", pair.postgres).unwrap();
@@ -233,7 +233,7 @@ async fn stream(servers: &Servers, pairs: &[Pair]) -> Stream {
 }
 
 /// Writes random rows into PostgreSQL, and by the mapping and the encoder of the pipeline into ClickHouse.
-async fn fill(servers: &Servers, stream: &Stream, pairs: &[Pair], runner: &mut TestRunner) {
+pub(crate) async fn fill(servers: &Servers, stream: &Stream, pairs: &[Pair], runner: &mut TestRunner) {
     servers.sql("TRUNCATE pairs").await;
     servers.clickhouse.execute("TRUNCATE TABLE it.pairs").await.unwrap();
     let mut values = Vec::new();
@@ -290,7 +290,7 @@ async fn fill(servers: &Servers, stream: &Stream, pairs: &[Pair], runner: &mut T
     sink.insert(&block, &Uuid::new_v4().to_string()).await.unwrap();
 }
 
-async fn compared(servers: &Servers, stream: &Stream) -> StreamReport {
+pub(crate) async fn compared(servers: &Servers, stream: &Stream) -> StreamReport {
     let options = CompareOptions { scope: Scope::default(), max_listed: 1_000, parallel: 2, touched: None };
     let mut snapshot = servers.snapshot().await;
     let report = compare(&servers.clickhouse, &mut snapshot, stream, &options).await;

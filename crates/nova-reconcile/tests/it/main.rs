@@ -6,4 +6,5 @@ mod comparing;
 mod cost;
 mod events;
 mod hashes;
+mod repairing;
 mod servers;

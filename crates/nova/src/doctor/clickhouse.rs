@@ -11,6 +11,8 @@ use crate::migrate::template_values;
 use crate::run::{clickhouse_client, replay_horizon};
 
 const GROUP: Group = Group("ClickHouse");
+/// Where commands put on record what they did.
+const RECORDS: [&str; 3] = ["dead_letter_actions", "reconcile_runs", "repairs"];
 
 /// All checks of ClickHouse.
 pub(super) async fn checks(config: &Config, streams: &StreamSet) -> Vec<Check> {
@@ -39,7 +41,7 @@ pub(super) async fn checks(config: &Config, streams: &StreamSet) -> Vec<Check> {
             tables.push(&stream.table);
         }
     }
-    for name in tables {
+    for name in tables.into_iter().chain(RECORDS) {
         checks.push(grants(&client, name).await);
     }
     checks.extend(dictionaries(&client).await);

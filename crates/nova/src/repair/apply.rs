@@ -1,18 +1,20 @@
 //! `nova repair apply`: shows what a plan would do now, or does it and looks again.
 
 use std::io::IsTerminal;
-use std::path::Path;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use nova_clickhouse::{Client, TableInfo, TableSink};
 use nova_reconcile::ReconcileError;
 use nova_reconcile::repair::{Application, Applied, ApplyError, Author, Look, Plan, StreamPlan, record};
 use nova_streams::{Stream, StreamSet};
+use serde::Serialize;
+use serde_json::json;
 
 use super::args::RepairApplyArgs;
 use super::look::LiveLook;
 use super::of_clickhouse;
 use super::plan::read;
+use crate::cli::Output;
 use crate::config::Config;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::run::{clickhouse_client, compile, declared};
@@ -26,26 +28,36 @@ pub(super) async fn run(args: &RepairApplyArgs, config: &Config, streams: &Strea
     plan.check()?;
     let author = author(args)?;
     let client = clickhouse_client(&config.clickhouse)?;
-    let mut outcomes = Vec::new();
-    for part in &plan.streams {
-        let stream = matching(part, streams)?;
-        outcomes.push(of_stream(&plan, part, stream, author.as_ref(), config, &client).await?);
-    }
-    match author {
-        None => {
-            println!("nothing was written; the same command with --execute and --reason writes it");
-            Ok(())
+    // All of them before the first is written.
+    let parts: Vec<(&StreamPlan, &Stream)> = plan
+        .streams
+        .iter()
+        .map(|part| Ok((part, matching(part, streams)?)))
+        .collect::<Result<_, Failure>>()?;
+    let mut standings = Vec::new();
+    for (part, stream) in parts {
+        let standing = of_stream(&plan, part, stream, author.as_ref(), config, &client).await?;
+        if args.output == Output::Table {
+            print!("{}", described(&standing));
         }
-        Some(_) => verdict(&outcomes, &args.plan),
+        standings.push(standing);
     }
+    if args.output == Output::Json {
+        let told = json!({ "plan_id": plan.plan_id, "executed": author.is_some(), "streams": standings });
+        println!("{}", serde_json::to_string_pretty(&told).unwrap_or_default());
+    }
+    verdict(&standings, author.is_some(), args)
 }
 
 /// How a stream stands after its part of the plan.
+#[derive(Debug, Serialize)]
 struct Standing {
     stream: String,
-    left_out: usize,
-    /// Differences in the touched windows, after the last row was written.
-    differences: usize,
+    table: String,
+    #[serde(flatten)]
+    applied: Applied,
+    /// Differences in the touched windows, after the last row was written; `None` if nothing was to be.
+    differences: Option<usize>,
 }
 
 async fn of_stream(
@@ -60,15 +72,16 @@ async fn of_stream(
     let mapping = compile(stream, &table)?;
     let sink = TableSink::new(client.clone(), &table, mapping.columns()).map_err(of_clickhouse)?;
     let look = LiveLook::new(stream, config)?;
-    let application = Application::new(plan, part, mapping.columns(), sink, &look).map_err(unwritable)?;
+    let application =
+        Application::new(plan, part, (stream, mapping.columns()), sink, &look).map_err(unwritable)?;
+    let standing = |applied, differences| Standing {
+        stream: part.stream.clone(),
+        table: part.table.clone(),
+        applied,
+        differences,
+    };
     let Some(author) = author else {
-        let applied = application.preview().await.map_err(stopped)?;
-        print!("{}", described(part, &applied, "would be"));
-        return Ok(Standing {
-            stream: part.stream.clone(),
-            left_out: applied.left_out.len(),
-            differences: 0,
-        });
+        return Ok(standing(application.preview().await.map_err(stopped)?, None));
     };
     record(client, (plan, &part.stream), author, None).await.map_err(of_clickhouse)?;
     let bar = bar(part);
@@ -76,15 +89,9 @@ async fn of_stream(
     bar.finish_and_clear();
     let applied = written.map_err(stopped)?;
     record(client, (plan, &part.stream), author, Some(&applied)).await.map_err(of_clickhouse)?;
-    print!("{}", described(part, &applied, "were"));
-    let (_, differences) =
-        look.look(&part.windows_ms()).await.map_err(|error| stopped(ApplyError::Look(error)))?;
-    println!("  windows compared again: {} differences", differences.len());
-    Ok(Standing {
-        stream: part.stream.clone(),
-        left_out: applied.left_out.len(),
-        differences: differences.len(),
-    })
+    let looked = look.look(&part.windows_ms()).await;
+    let (_, differences) = looked.map_err(|error| stopped(ApplyError::Look(error)))?;
+    Ok(standing(applied, Some(differences.len())))
 }
 
 /// The stream as it is declared today, if it is still what the plan was made for.
@@ -131,10 +138,11 @@ fn bar(part: &StreamPlan) -> ProgressBar {
         .with_message(part.stream.clone())
 }
 
-fn described(part: &StreamPlan, applied: &Applied, verb: &str) -> String {
+fn described(standing: &Standing) -> String {
+    let Standing { stream, table, applied, differences } = standing;
     let Applied { added, removed, there, left_out } = applied;
-    let mut text =
-        format!("{}: {added} rows of +1 and {removed} of -1 {verb} written into {}", part.stream, part.table);
+    let verb = if differences.is_some() { "were" } else { "would be" };
+    let mut text = format!("{stream}: {added} rows of +1 and {removed} of -1 {verb} written into {table}");
     if *there > 0 {
         text += &format!("; {there} rows of the plan are there already");
     }
@@ -143,25 +151,35 @@ fn described(part: &StreamPlan, applied: &Applied, verb: &str) -> String {
         text += &format!("  left out: {}: {}\n", key.source_key, key.reason);
     }
     if left_out.len() > SHOWN {
-        text += &format!("  … and {} more keys left out\n", left_out.len() - SHOWN);
+        text += &format!("  … and {} more keys left out; all by `-o json`\n", left_out.len() - SHOWN);
+    }
+    if let Some(differences) = differences {
+        text += &format!("  the windows that the plan touches, compared again: {differences} differences\n");
     }
     text
 }
 
-fn verdict(standings: &[Standing], plan: &Path) -> Outcome {
-    let differing: Vec<&str> =
-        standings.iter().filter(|each| each.differences > 0).map(|each| each.stream.as_str()).collect();
+fn verdict(standings: &[Standing], executed: bool, args: &RepairApplyArgs) -> Outcome {
+    let differing: Vec<&str> = standings
+        .iter()
+        .filter(|each| each.differences.is_some_and(|count| count > 0))
+        .map(|each| each.stream.as_str())
+        .collect();
     if !differing.is_empty() {
-        let message = format!("the touched windows still differ: {}", differing.join(", "));
+        let message = format!("the windows that the plan touches still differ: {}", differing.join(", "));
         return Err(Failure::new(Exit::Differences, message)
             .with_cure("`nova reconcile` lists what is left; make a new plan of its report."));
     }
-    let left_out: usize = standings.iter().map(|each| each.left_out).sum();
-    if left_out > 0 {
-        // Both sides agree: what was left out has healed by itself.
-        eprintln!("{left_out} keys of {} needed no repair any more", plan.display());
+    if args.output == Output::Table {
+        println!(
+            "{}",
+            match (executed, standings.is_empty()) {
+                (_, true) => "the plan has nothing to write",
+                (false, _) => "nothing was written; the same with --execute --reason \"…\" writes it",
+                (true, _) => "both sides are equal in all windows that the plan touches",
+            }
+        );
     }
-    println!("both sides are equal in all windows that the plan touches");
     Ok(())
 }
 
@@ -177,4 +195,53 @@ fn stopped(error: ApplyError<ReconcileError>) -> Failure {
     };
     let cure = format!("{} What was written stays; the same command goes on from there.", failure.cure);
     Failure { cure: cure.trim_start().to_owned(), ..failure }
+}
+
+#[cfg(test)]
+mod tests {
+    use nova_reconcile::repair::LeftOut;
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn standing(left_out: u128, differences: Option<usize>) -> Standing {
+        let reason = "both sides agree by now".to_owned();
+        let left_out =
+            (0..left_out).map(|key| LeftOut { source_key: Uuid::from_u128(key), reason: reason.clone() });
+        let applied = Applied { added: 2, removed: 1, there: 4, left_out: left_out.collect() };
+        Standing { stream: "likes".to_owned(), table: "events".to_owned(), applied, differences }
+    }
+
+    fn args(output: Output) -> RepairApplyArgs {
+        let (plan, actor) = ("plan.json".into(), Some("ops".to_owned()));
+        RepairApplyArgs { plan, execute: true, reason: Some(" ".to_owned()), actor, output }
+    }
+
+    #[test]
+    fn what_was_or_would_be_written_is_told_with_the_keys_that_were_left_out() {
+        let dry = described(&standing(1, None));
+        assert!(
+            dry.starts_with("likes: 2 rows of +1 and 1 of -1 would be written into events; 4 rows"),
+            "{dry}"
+        );
+        let done = described(&standing(12, Some(0)));
+        assert!(done.contains("were written") && done.contains("… and 2 more keys"), "{done}");
+        assert!(done.ends_with("compared again: 0 differences\n"), "{done}");
+        assert_eq!(done.matches("left out: 00000000-").count(), SHOWN);
+    }
+
+    #[test]
+    fn differences_that_are_left_have_an_exit_code_and_a_reason_needs_words() {
+        let args = args(Output::Json);
+        assert!(verdict(&[standing(3, Some(0))], true, &args).is_ok());
+        let failure = verdict(&[standing(0, Some(0)), standing(0, Some(1))], true, &args).unwrap_err();
+        assert_eq!(failure.exit, Exit::Differences);
+        assert!(failure.message.contains("likes") && failure.cure.contains("new plan"), "{failure:?}");
+        assert_eq!(author(&args).unwrap_err().exit, Exit::Usage);
+        let given = RepairApplyArgs { reason: Some("why".to_owned()), ..args };
+        assert_eq!(
+            author(&given).unwrap().map(|author| (author.actor, author.reason)),
+            Some(("ops".into(), "why".into()))
+        );
+    }
 }

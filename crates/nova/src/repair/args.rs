@@ -66,6 +66,9 @@ pub struct RepairApplyArgs {
     /// Who; otherwise the user and the host of this process.
     #[arg(long, value_name = "NAME")]
     pub actor: Option<String>,
+    /// Form of the output; `json` lists all keys that are left out.
+    #[arg(short, long, value_enum, default_value_t = Output::Table)]
+    pub output: Output,
 }
 
 /// `nova repair list`.

@@ -35,8 +35,10 @@ impl Look for LiveLook<'_> {
         ranges_ms: &[(i64, i64)],
     ) -> Result<(SnapshotTaken, Vec<Difference>), ReconcileError> {
         let mut options = self.reconciler.options.compare.clone();
-        options.scope.since_ms = ranges_ms.iter().map(|(from, _)| *from).min();
-        options.scope.until_ms = ranges_ms.iter().map(|(_, to)| *to).max();
+        // A row without a time is in no range but the whole one.
+        options.scope.since_ms =
+            ranges_ms.iter().map(|(from, _)| *from).min().filter(|from| *from > i64::MIN);
+        options.scope.until_ms = ranges_ms.iter().map(|(_, to)| *to).max().filter(|to| *to < i64::MAX);
         let routes = nova_reconcile::routes(&[(self.stream, self.group.clone())]);
         let mut snapshot = self.reconciler.snapshot(&routes, &|_| {}).await?;
         let report = compare(&self.reconciler.clickhouse, &mut snapshot, self.stream, &options).await;

@@ -31,9 +31,16 @@ pub(super) fn run(args: &RepairPlanArgs) -> Outcome {
     })?;
     match args.output {
         Output::Json => println!("{json}"),
-        Output::Table => print!("{}", summary(&plan, &args.out)),
+        Output::Table => print!("{}", summary(&plan, explained(&report, &selection), &args.out)),
     }
     Ok(())
+}
+
+/// Differences that a dead letter explains and that were not asked for.
+fn explained(report: &Report, selection: &Selection) -> usize {
+    let chosen = |name: &String| selection.streams.is_empty() || selection.streams.contains(name);
+    let streams = report.streams.iter().filter(|stream| !selection.explained && chosen(&stream.stream));
+    streams.flat_map(|stream| &stream.differences).filter(|found| found.explained.is_some()).count()
 }
 
 /// A file that `nova` wrote.
@@ -47,9 +54,16 @@ pub(super) fn read<T: DeserializeOwned>(path: &Path, made_by: &str) -> Result<T,
 }
 
 /// The plan for people.
-pub(super) fn summary(plan: &Plan, path: &Path) -> String {
+fn summary(plan: &Plan, explained: usize, path: &Path) -> String {
+    let apart = match explained {
+        0 => String::new(),
+        _ => format!(
+            "\n{explained} keys are left to `nova dlq retry`, since a dead letter explains them; \
+             --include-explained takes them, too\n"
+        ),
+    };
     if plan.streams.is_empty() {
-        return "nothing to repair\n".to_owned();
+        return format!("nothing to repair\n{apart}");
     }
     let mut text = format!("plan {} from run {}\n", plan.plan_id, plan.run_id);
     for stream in &plan.streams {
@@ -73,6 +87,7 @@ pub(super) fn summary(plan: &Plan, path: &Path) -> String {
             more => text += &format!("  … and {more} more keys, all in the file\n"),
         }
     }
+    text += &apart;
     text += &format!(
         "\nwritten to {0}; nothing else was changed. Next:\n  nova repair apply {0}\n  \
          nova repair apply {0} --reason \"…\" --execute\n",
