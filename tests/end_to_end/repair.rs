@@ -99,7 +99,6 @@ async fn beside(world: &World, load: &Load, broken: &Broken, dir: &Path) -> Resu
     load.goes_on_for(50).await?;
     let execute = ["apply", plan.as_str(), "--execute", "--reason", REASON, "--actor", "ops@example"];
     let applied = nova(world, 0, &execute).await?;
-    world.note(&applied.stdout);
     ensure!(applied.stdout.contains(&broken.healed), "what is left out is named: {}", applied.stdout);
     ensure!(repaired(world).await? == i64::from(rows()), "{} rows", repaired(world).await?);
     recorded(world, &["done", "begun", "begun"]).await?;

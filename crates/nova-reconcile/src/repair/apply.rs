@@ -144,6 +144,10 @@ impl<'p, K: Sink, L: Look> Application<'p, K, L> {
         let entries = self.stream.entries.get(chunk.entries.clone()).unwrap_or_default();
         let ranges = self.places.ranges(chunk.places.clone());
         let there: BTreeSet<i64> = self.writer.present(&ranges).await?.iter().map(|row| row.offset).collect();
+        if there.len() == chunk.places.len() {
+            applied.there += u64::try_from(there.len()).unwrap_or(u64::MAX);
+            return Ok(());
+        }
         let ranges_ms = touched(entries);
         let (snapshot, differences) = self.look.look(&ranges_ms).await.map_err(ApplyError::Look)?;
         let differences: HashMap<Uuid, &Difference> =
@@ -160,7 +164,7 @@ impl<'p, K: Sink, L: Look> Application<'p, K, L> {
                 rows.filter(|(_, place)| lacks(place)).map(|(row, _)| row).collect();
             applied.there += u64::try_from(entry.rows.len() - lacking.len()).unwrap_or(u64::MAX);
             if lacking.is_empty() {
-                // Done before.
+                // Done by an earlier application.
             } else if let Some(reason) = stale(&lacking, differences.get(&entry.source_key).copied()) {
                 applied.left_out.push(LeftOut { source_key: entry.source_key, reason });
             } else if let Some(reason) = self.unwritable((place, entry), position)? {

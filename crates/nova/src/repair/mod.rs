@@ -52,7 +52,8 @@ fn cells(entry: &Recorded) -> Vec<String> {
         entry.left_out.to_string(),
         entry.actor.clone(),
         entry.plan_id.to_string(),
-        entry.reason.clone(),
+        // One line, whatever was said.
+        entry.reason.split_whitespace().collect::<Vec<_>>().join(" "),
     ]
 }
 

@@ -74,17 +74,20 @@ fn summary(plan: &Plan, explained: usize, path: &Path) -> String {
         );
         for entry in entries.iter().take(SAMPLE) {
             text += &format!("  {} {}\n", entry.kind.name(), entry.source_key);
-            for PlannedRow { sign, columns } in &entry.rows {
+            // A row that is there a thousand times too often is one line.
+            for same in entry.rows.chunk_by(|one, next| one == next) {
+                let [PlannedRow { sign, columns }, ..] = same else { continue };
                 let values: Vec<String> = columns
                     .iter()
                     .map(|column| format!("{}={}", column.name, column.value.as_deref().unwrap_or("NULL")))
                     .collect();
-                text += &format!("    {sign:+} {}\n", values.join(" "));
+                let times = if same.len() == 1 { String::new() } else { format!(" ×{}", same.len()) };
+                text += &format!("    {sign:+}{times} {}\n", values.join(" "));
             }
         }
         match entries.len().saturating_sub(SAMPLE) {
             0 => {}
-            more => text += &format!("  … and {more} more keys, all in the file\n"),
+            more => text += &format!("  … and {more} more; the file has all keys\n"),
         }
     }
     text += &apart;
@@ -99,5 +102,45 @@ fn summary(plan: &Plan, explained: usize, path: &Path) -> String {
 impl From<PlanError> for Failure {
     fn from(error: PlanError) -> Self {
         Self::new(Exit::Usage, error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nova_reconcile::{Column, DifferenceKind, Explanation, TableRow};
+
+    use super::*;
+
+    const EXAMPLE: &str = include_str!("../../../../schemas/reports/reconcile/examples/v1/different.json");
+
+    #[test]
+    fn a_plan_is_told_in_few_lines_with_what_is_not_in_it() {
+        let mut report: Report = serde_json::from_str(EXAMPLE).unwrap();
+        let likes = report.streams.iter_mut().find(|stream| stream.stream == "likes").unwrap();
+        let [found, other, ..] = likes.differences.as_mut_slice() else { panic!("two differences") };
+        other.explained =
+            Some(Explanation { message: "cdc.likes/0/7".to_owned(), reason: "no JSON".to_owned() });
+        let columns = vec![Column { name: "user_id".to_owned(), value: None }];
+        found.kind = DifferenceKind::Doubled;
+        found.postgres = Some(columns.clone());
+        found.clickhouse = vec![TableRow { sum: 5_002, columns, messages: Vec::new() }];
+        let selection =
+            Selection { streams: vec!["likes".to_owned()], partial: true, ..Selection::default() };
+        let plan = Plan::of(&report, &selection).unwrap();
+        let told = summary(&plan, explained(&report, &selection), Path::new("p.json"));
+        assert!(told.contains("doubled") && told.contains("    -1 ×5001 user_id=NULL\n"), "{told}");
+        assert!(told.contains("\n1 keys are left to `nova dlq retry`"), "{told}");
+        assert!(told.contains("nova repair apply p.json") && told.lines().count() < 20, "{told}");
+        let none = Plan { streams: Vec::new(), ..plan };
+        assert!(summary(&none, 2, Path::new("p.json")).contains("--include-explained"));
+    }
+
+    #[test]
+    fn a_file_that_is_none_is_named_with_what_writes_it() {
+        for path in ["/nowhere/report.json", "/dev/null"] {
+            let failure = read::<Report>(Path::new(path), "nova reconcile").unwrap_err();
+            assert_eq!(failure.exit, Exit::Usage);
+            assert!(failure.message.contains(path) && failure.cure.contains("nova reconcile"), "{failure:?}");
+        }
     }
 }
