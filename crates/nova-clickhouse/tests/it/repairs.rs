@@ -1,5 +1,4 @@
 //! Rows of a repair, in the reserved partition: they count for the state of their key, and disturb nothing else.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use nova_pipeline::{Block as _, REPAIR_PARTITION, Ranges, Seen, Sink as _};
 
