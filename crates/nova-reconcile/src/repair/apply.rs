@@ -13,7 +13,8 @@ use serde::Serialize;
 use thiserror::Error;
 use uuid::Uuid;
 
-use super::plan::{Entry, Plan, PlannedRow, StreamPlan, net, rows_for};
+use super::net::{net, rows_for};
+use super::plan::{Entry, Plan, PlannedRow, StreamPlan};
 use super::rows::{Columns, Places, Position, RowError};
 use crate::{Difference, SnapshotTaken};
 

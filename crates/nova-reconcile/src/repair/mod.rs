@@ -10,6 +10,7 @@ mod cell;
 #[cfg(test)]
 mod cell_tests;
 mod ledger;
+mod net;
 mod plan;
 #[cfg(test)]
 mod plan_tests;

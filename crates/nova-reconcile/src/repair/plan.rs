@@ -3,14 +3,13 @@
 //! Invariant: a plan is a function of its report. The same report gives the same plan with the same id, so that it is
 //! written once however often it is made and by whomever it is applied.
 
-use std::collections::BTreeMap;
-
 use chrono::{NaiveDate, NaiveDateTime};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 use uuid::Uuid;
 
+use super::net::rows_for;
 use crate::{Column, Difference, DifferenceKind, REPORT_VERSION, Report, StreamReport, TableRow};
 
 /// The version of the plan's JSON form.
@@ -74,9 +73,6 @@ pub struct Entry {
     /// What to write, in order.
     pub rows: Vec<PlannedRow>,
 }
-
-/// A column's name and value.
-type Value<'r> = (&'r str, Option<&'r str>);
 
 /// One row to write.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -266,40 +262,4 @@ fn milliseconds(text: &str) -> Option<i64> {
     let midnight = || text.parse::<NaiveDate>().ok()?.and_hms_opt(0, 0, 0);
     let time = NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f").ok().or_else(midnight)?;
     Some(time.and_utc().timestamp_millis())
-}
-
-/// What rows come to: the sum of each state that is not 0.
-pub(super) fn net<'r>(rows: impl IntoIterator<Item = &'r PlannedRow>) -> BTreeMap<Vec<Value<'r>>, i64> {
-    let mut sums = BTreeMap::new();
-    for row in rows {
-        let mut state: Vec<Value<'r>> =
-            row.columns.iter().map(|column| (column.name.as_str(), column.value.as_deref())).collect();
-        state.sort_unstable();
-        *sums.entry(state).or_default() += i64::from(row.sign);
-    }
-    sums.retain(|_, sum| *sum != 0);
-    sums
-}
-
-/// What takes ClickHouse's sums to PostgreSQL's: every state to 0, but the one that PostgreSQL has to 1.
-pub(super) fn rows_for(difference: &Difference) -> Vec<PlannedRow> {
-    let mut rows = Vec::new();
-    let mut lacks = difference.postgres.as_deref();
-    for state in &difference.clickhouse {
-        let target = i64::from(lacks == Some(state.columns.as_slice()));
-        if target == 1 {
-            lacks = None;
-        }
-        rows.extend(repeated(&state.columns, target - state.sum));
-    }
-    if let Some(columns) = lacks {
-        rows.extend(repeated(columns, 1));
-    }
-    rows
-}
-
-fn repeated(columns: &[Column], change: i64) -> impl Iterator<Item = PlannedRow> {
-    let sign = if change < 0 { -1 } else { 1 };
-    let count = usize::try_from(change.unsigned_abs()).unwrap_or(usize::MAX);
-    std::iter::repeat_n(PlannedRow { sign, columns: columns.to_vec() }, count)
 }

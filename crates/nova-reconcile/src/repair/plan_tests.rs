@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::plan::{net, rows_for};
+use super::net::{net, rows_for};
 use super::*;
 use crate::{
     Column, Difference, DifferenceKind, Explanation, REPORT_VERSION, Report, Scope, Side, StreamReport,
