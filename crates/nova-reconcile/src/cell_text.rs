@@ -65,22 +65,10 @@ pub(crate) fn column_text(name: &str, column_type: &ColumnType, holds_bytes: boo
     let text = match inner {
         ColumnType::String if holds_bytes => format!("concat('\\\\x', lower(hex({name})))"),
         ColumnType::String => format!("toValidUTF8({name})"),
-        _ => format!("toString({})", in_utc(&name, inner)),
+        ColumnType::DateTime | ColumnType::DateTime64(_) => format!("toString(toTimeZone({name}, 'UTC'))"),
+        _ => format!("toString({name})"),
     };
     format!("CAST({text}, 'Nullable(String)')")
-}
-
-/// Times with the zone UTC, also inside of arrays.
-fn in_utc(value: &str, column_type: &ColumnType) -> String {
-    match column_type {
-        ColumnType::DateTime | ColumnType::DateTime64(_) => format!("toTimeZone({value}, 'UTC')"),
-        ColumnType::Nullable(inner) => in_utc(value, inner),
-        ColumnType::Array(inner) => match in_utc("x", inner) {
-            element if element == "x" => value.to_owned(),
-            element => format!("arrayMap(x -> {element}, {value})"),
-        },
-        _ => value.to_owned(),
-    }
 }
 
 /// What ClickHouse wrote, in the form of [`cell_text`]: numbers with a point have more than one.
