@@ -71,6 +71,14 @@ pub(crate) trait Doing<T> {
 
 impl<T> Doing<T> for Result<T, sqlx::Error> {
     fn doing(self, doing: &'static str) -> Result<T, ReconcileError> {
-        self.map_err(|source| ReconcileError::Postgres { doing, source })
+        self.map_err(|source| match source.as_database_error().and_then(|error| error.code()).as_deref() {
+            // What only reads has no other serialization failure.
+            Some("40001") => ReconcileError::Source(format!(
+                "{doing}: the replica ended the statement, because it kept what the primary has changed from being \
+                 replayed; raise max_standby_streaming_delay on the replica or set hot_standby_feedback = on, or leave \
+                 reconcile.replica_host empty to read the primary"
+            )),
+            _ => ReconcileError::Postgres { doing, source },
+        })
     }
 }

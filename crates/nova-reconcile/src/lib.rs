@@ -21,6 +21,7 @@ mod hash;
 mod listing;
 mod outbox;
 mod postgres_side;
+mod replica;
 mod report;
 mod row_json;
 mod run;

@@ -20,7 +20,9 @@ use crate::visibility::Visibility;
 pub struct PostgresAccess {
     /// The primary, as a role that may read the captured tables.
     pub options: PgConnectOptions,
-    /// Connections that read side by side.
+    /// A hot standby of it whose tables are read in place of the primary's, with the same role.
+    pub replica: Option<PgConnectOptions>,
+    /// Connections that read side by side; a replica is read by one.
     pub parallel: usize,
     /// No statement may take longer.
     pub statement_timeout: Duration,
@@ -43,35 +45,41 @@ impl Snapshot {
     /// Opens a snapshot, and writes a message to the log behind it, so that the slot has something to pass.
     ///
     /// # Errors
-    /// No connection, no such slot, or a server in recovery, whose snapshots do not name what runs on the primary.
+    /// No connection, no such slot, or a replica whose snapshot cannot be told.
     pub async fn open(access: &PostgresAccess) -> Result<Self, ReconcileError> {
-        let mut control = connect(access).await?;
+        let mut control = connect(access, &access.options).await?;
         let safe_lsn = slot_lsn(&mut control, &access.slot, "restart_lsn").await?;
         let mut connectors = connector_transactions(&mut control, &access.replication_user).await?;
-        let mut leader = connect(access).await?;
-        begin(&mut leader).await?;
-        let (text, exported, lsn): (String, String, i64) = sqlx::query_as(
-            "SELECT pg_current_snapshot()::text, pg_export_snapshot(), \
-             (pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::int8",
-        )
-        .fetch_one(&mut leader)
-        .await
-        .doing("taking a snapshot (of the primary; a replica's does not name what runs there)")?;
+        let (mut leader, mut taken) = match &access.replica {
+            None => lead(access).await?,
+            Some(replica) => crate::replica::open(access, replica, &mut control, &mut connectors).await?,
+        };
         connectors.extend(connector_transactions(&mut control, &access.replication_user).await?);
+        // Read after the snapshot, so everything that it sees was written below it, on whichever server it was taken.
+        let lsn: i64 = sqlx::query_scalar("SELECT (pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::int8")
+            .fetch_one(&mut control)
+            .await
+            .doing("asking for the log's position (postgres.host is the primary; a replica is reconcile.replica_host)")?;
         sqlx::query("SELECT pg_logical_emit_message(true, 'nova.reconcile', '')")
             .execute(&mut control)
             .await
             .doing("writing a logical message")?;
         control.close().await.doing("closing a connection")?;
-        let mut taken =
-            parse(&text).ok_or_else(|| ReconcileError::Answer { server: "PostgreSQL", found: text })?;
         taken.running.retain(|transaction| !connectors.contains(&(transaction & 0xffff_ffff)));
         taken.lsn = lsn.unsigned_abs();
         taken.taken_ms = Utc::now().timestamp_millis();
         let visibility = Visibility::new(&taken, safe_lsn);
-        let others = (1..access.parallel.max(1)).map(|_| follow(access, &exported));
-        let mut readers = vec![leader];
-        readers.extend(try_join_all(others).await?);
+        let mut readers = Vec::new();
+        // A standby's exported snapshot loses its running transactions when one of them has many subtransactions
+        // (`ExportSnapshot` of snapmgr.c), so nobody shares it.
+        if access.replica.is_none() && access.parallel > 1 {
+            let exported: String = sqlx::query_scalar("SELECT pg_export_snapshot()")
+                .fetch_one(&mut leader)
+                .await
+                .doing("sharing a snapshot")?;
+            readers = try_join_all((1..access.parallel).map(|_| follow(access, &exported))).await?;
+        }
+        readers.insert(0, leader);
         Ok(Self { taken, visibility, readers, opened: Instant::now() })
     }
 
@@ -129,8 +137,11 @@ pub(crate) async fn slot_lsn(
 }
 
 /// A connection that reads gently: no statement without end, one core each.
-pub(crate) async fn connect(access: &PostgresAccess) -> Result<PgConnection, ReconcileError> {
-    let mut connection = PgConnection::connect_with(&access.options).await.doing("connecting")?;
+pub(crate) async fn connect(
+    access: &PostgresAccess,
+    server: &PgConnectOptions,
+) -> Result<PgConnection, ReconcileError> {
+    let mut connection = PgConnection::connect_with(server).await.doing("connecting")?;
     let timeout = access.statement_timeout.as_millis();
     let settings = format!(
         "SET application_name = 'nova reconcile'; SET statement_timeout = {timeout}; SET TimeZone = 'UTC'; \
@@ -140,20 +151,32 @@ pub(crate) async fn connect(access: &PostgresAccess) -> Result<PgConnection, Rec
     Ok(connection)
 }
 
-async fn begin(connection: &mut PgConnection) -> Result<(), ReconcileError> {
+/// The first reader, on the primary.
+async fn lead(access: &PostgresAccess) -> Result<(PgConnection, SnapshotTaken), ReconcileError> {
+    let mut leader = connect(access, &access.options).await?;
+    begin(&mut leader).await?;
+    let text: String = sqlx::query_scalar("SELECT pg_current_snapshot()::text")
+        .fetch_one(&mut leader)
+        .await
+        .doing("taking a snapshot")?;
+    let taken = parse(&text).ok_or_else(|| ReconcileError::Answer { server: "PostgreSQL", found: text })?;
+    Ok((leader, taken))
+}
+
+pub(crate) async fn begin(connection: &mut PgConnection) -> Result<(), ReconcileError> {
     let sql = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
     sqlx::raw_sql(sql).execute(connection).await.doing("beginning a transaction").map(drop)
 }
 
 async fn follow(access: &PostgresAccess, exported: &str) -> Result<PgConnection, ReconcileError> {
-    let mut connection = connect(access).await?;
+    let mut connection = connect(access, &access.options).await?;
     begin(&mut connection).await?;
     let sql = format!("SET TRANSACTION SNAPSHOT {}", crate::sql::pg_literal(exported));
     sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await.doing("sharing a snapshot")?;
     Ok(connection)
 }
 
-async fn connector_transactions(
+pub(crate) async fn connector_transactions(
     connection: &mut PgConnection,
     user: &str,
 ) -> Result<Vec<u64>, ReconcileError> {
@@ -168,7 +191,7 @@ async fn connector_transactions(
 }
 
 /// `xmin:xmax:xip,…`
-fn parse(text: &str) -> Option<SnapshotTaken> {
+pub(crate) fn parse(text: &str) -> Option<SnapshotTaken> {
     let mut parts = text.split(':');
     let (xmin, xmax) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
     let running = match parts.next()? {

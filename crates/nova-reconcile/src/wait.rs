@@ -59,7 +59,7 @@ pub async fn wait(
 ) -> Result<(), ReconcileError> {
     let begun = Instant::now();
     let deadline = begun + timeout;
-    let mut control = connect(access).await?;
+    let mut control = connect(access, &access.options).await?;
     slot(&mut control, access, snapshot.taken.lsn, deadline, timeout, progress).await?;
     for route in routes {
         group(kafka, route, deadline, timeout, progress).await?;

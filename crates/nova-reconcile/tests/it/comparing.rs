@@ -13,8 +13,8 @@ use crate::servers::Servers;
 const ROWS: i64 = 20_000;
 
 /// The n-th row's UUID, made the same way by both servers.
-const PG_ID: &str = "md5(n::text)::uuid";
-const CH_ID: &str = "toUUID(concat(substring(m, 1, 8), '-', substring(m, 9, 4), '-', substring(m, 13, 4), '-', \
+pub(crate) const PG_ID: &str = "md5(n::text)::uuid";
+pub(crate) const CH_ID: &str = "toUUID(concat(substring(m, 1, 8), '-', substring(m, 9, 4), '-', substring(m, 13, 4), '-', \
                      substring(m, 17, 4), '-', substring(m, 21)))";
 
 pub(crate) async fn stream(servers: &Servers) -> Stream {

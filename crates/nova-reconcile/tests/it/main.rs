@@ -7,4 +7,5 @@ mod cost;
 mod events;
 mod hashes;
 mod repairing;
+mod replica;
 mod servers;

@@ -14,7 +14,7 @@ pub(crate) struct Servers {
     pub(crate) postgres: PgPool,
     pub(crate) clickhouse: Client,
     pub(crate) access: PostgresAccess,
-    _stack: Stack,
+    pub(crate) stack: Stack,
 }
 
 impl Servers {
@@ -42,12 +42,13 @@ impl Servers {
         client("default").execute("CREATE DATABASE it ENGINE = Atomic").await.unwrap();
         let access = PostgresAccess {
             options: url.parse().unwrap(),
+            replica: None,
             parallel: 2,
             statement_timeout: Duration::from_secs(120),
             slot: SLOT.to_owned(),
             replication_user: "nova_replication".to_owned(),
         };
-        Self { postgres, clickhouse: client("it"), access, _stack: stack }
+        Self { postgres, clickhouse: client("it"), access, stack }
     }
 
     pub(crate) async fn sql(&self, statements: &str) {

@@ -8,6 +8,10 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ReconcileConfig {
+    /// A hot standby whose tables are read in place of the primary's; empty: the primary is read.
+    pub replica_host: String,
+    /// Its port.
+    pub replica_port: u16,
     /// Connections to PostgreSQL, and threads in ClickHouse.
     pub parallel: usize,
     /// How long replication slot and consumer groups may take to pass a snapshot.
@@ -29,6 +33,8 @@ pub struct ReconcileConfig {
 impl Default for ReconcileConfig {
     fn default() -> Self {
         Self {
+            replica_host: String::new(),
+            replica_port: 5432,
             parallel: 2,
             timeout: Duration::from_secs(120),
             statement_timeout: Duration::from_secs(600),

@@ -88,10 +88,14 @@ pub fn reconciler(config: &Config, scope: Scope) -> Result<Reconciler, Failure> 
     let limits = &config.reconcile;
     let clickhouse =
         ClickHouseConfig { request_timeout: limits.statement_timeout, ..config.clickhouse.clone() };
+    let options = postgres_options(&config.postgres, &config.postgres.user, &config.postgres.password);
+    let replica = (!limits.replica_host.is_empty())
+        .then(|| options.clone().host(&limits.replica_host).port(limits.replica_port));
     Ok(Reconciler {
         clickhouse: clickhouse_client(&clickhouse)?,
         postgres: PostgresAccess {
-            options: postgres_options(&config.postgres, &config.postgres.user, &config.postgres.password),
+            options,
+            replica,
             parallel: limits.parallel,
             statement_timeout: limits.statement_timeout,
             slot: config.connect.slot.clone(),
