@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use nova_reconcile::{PostgresAccess, ReconcileError, Snapshot, Verdict, compare};
+use nova_streams::Stream;
 use sqlx::{AssertSqlSafe, PgPool};
 use xtask::stack::free_port;
 
@@ -186,7 +187,15 @@ async fn a_replicas_snapshot_sees_what_it_is_said_to_see_under_load() {
     }
     println!("{rows} rows, {ranges} running transactions in {SNAPSHOTS} snapshots");
 
-    // A replica that would rather replay than let somebody read: the reader is ended, and told why.
+    a_reader_in_the_way_is_ended_and_told_why(&servers, &replica, &stream).await;
+    // The primary is no replica of itself.
+    let access = PostgresAccess { replica: Some(servers.access.options.clone()), ..servers.access.clone() };
+    let error = Snapshot::open(&access).await.unwrap_err().to_string();
+    assert!(error.contains("not a hot standby"), "{error}");
+}
+
+/// A replica that would rather replay than let somebody read.
+async fn a_reader_in_the_way_is_ended_and_told_why(servers: &Servers, replica: &Replica, stream: &Stream) {
     replica.patience("0").await;
     let mut snapshot = Snapshot::open(&replica.access).await.unwrap();
     servers.sql("DELETE FROM likes WHERE n < 5000").await;
@@ -201,12 +210,7 @@ async fn a_replicas_snapshot_sees_what_it_is_said_to_see_under_load() {
         assert!(Instant::now() < deadline, "the replica does not follow");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    let error = compare(&servers.clickhouse, &mut snapshot, &stream, &options()).await.unwrap_err();
+    let error = compare(&servers.clickhouse, &mut snapshot, stream, &options()).await.unwrap_err();
     assert!(matches!(&error, ReconcileError::Source(_)), "{error}");
     assert!(error.to_string().contains("max_standby_streaming_delay"), "{error}");
-
-    // The primary is no replica of itself.
-    let access = PostgresAccess { replica: Some(servers.access.options.clone()), ..servers.access.clone() };
-    let error = Snapshot::open(&access).await.unwrap_err().to_string();
-    assert!(error.contains("not a hot standby"), "{error}");
 }
