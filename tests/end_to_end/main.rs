@@ -26,6 +26,7 @@ mod outages;
 mod outbox;
 mod poison;
 mod reconcile;
+mod reconcile_runs;
 mod recovery;
 mod repair;
 mod stage;
@@ -75,7 +76,12 @@ fn trials(stage: &Arc<Stage>) -> Vec<Trial> {
         stage.trial("postgres_restart", outages::postgres_restart),
         stage.trial("failed_task", recovery::failed_task),
         stage.trial("dead_letters_gone", letters::dead_letters_gone),
-        stage.trial("reconcile_under_writes", reconcile::reconcile_under_writes),
+        stage.trial_within(
+            "reconcile_under_writes",
+            reconcile::UNDER_WRITES_LIMIT,
+            reconcile::reconcile_under_writes,
+        ),
+        stage.trial_that_spoils("reconcile_runs", reconcile_runs::reconcile_runs),
         stage.trial_that_spoils("reconcile_finds", reconcile::reconcile_finds),
         stage.trial("disk_full", disk_full::disk_full),
         stage.trial_that_spoils("lost_slot", recovery::lost_slot),

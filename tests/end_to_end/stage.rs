@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::world::World;
 
-/// No scenario waits for anything for so long.
+/// No scenario waits for anything for so long, except for those that say how long.
 const LIMIT: Duration = Duration::from_secs(180);
 
 /// The one world, or why there is none.
@@ -44,8 +44,16 @@ impl Stage {
     where
         S: AsyncFnOnce(&mut World) -> Result<()> + Send + 'static,
     {
+        self.trial_within(name, LIMIT, scenario)
+    }
+
+    /// The same with a limit of its own.
+    pub(crate) fn trial_within<S>(self: &Arc<Self>, name: &str, limit: Duration, scenario: S) -> Trial
+    where
+        S: AsyncFnOnce(&mut World) -> Result<()> + Send + 'static,
+    {
         let stage = Arc::clone(self);
-        Trial::test(name, move || stage.perform(scenario))
+        Trial::test(name, move || stage.perform(limit, scenario))
     }
 
     /// The same for a scenario that leaves both ends different for good: the next one gets a world of its own.
@@ -55,7 +63,7 @@ impl Stage {
     {
         let stage = Arc::clone(self);
         Trial::test(name, move || {
-            stage.perform(scenario)?;
+            stage.perform(LIMIT, scenario)?;
             stage.clear();
             Ok(())
         })
@@ -71,10 +79,14 @@ impl Stage {
         *self.slot.lock().unwrap_or_else(PoisonError::into_inner) = Slot::Empty;
     }
 
-    fn perform(&self, scenario: impl AsyncFnOnce(&mut World) -> Result<()>) -> Result<(), Failed> {
+    fn perform(
+        &self,
+        limit: Duration,
+        scenario: impl AsyncFnOnce(&mut World) -> Result<()>,
+    ) -> Result<(), Failed> {
         let mut slot = self.slot.lock().unwrap_or_else(PoisonError::into_inner);
         let work = async {
-            let work = self.interrupt.run_until_cancelled(on(&mut slot, scenario));
+            let work = self.interrupt.run_until_cancelled(on(&mut slot, limit, scenario));
             work.await.unwrap_or_else(|| Err(anyhow!("interrupted")))
         };
         let outcome = catch_unwind(AssertUnwindSafe(|| self.runtime.block_on(work)));
@@ -97,7 +109,11 @@ impl Stage {
     }
 }
 
-async fn on(slot: &mut Slot, scenario: impl AsyncFnOnce(&mut World) -> Result<()>) -> Result<()> {
+async fn on(
+    slot: &mut Slot,
+    limit: Duration,
+    scenario: impl AsyncFnOnce(&mut World) -> Result<()>,
+) -> Result<()> {
     if matches!(slot, Slot::Empty) {
         *slot = match World::start().await {
             Ok(world) => Slot::Up(Box::new(world)),
@@ -107,7 +123,7 @@ async fn on(slot: &mut Slot, scenario: impl AsyncFnOnce(&mut World) -> Result<()
     match slot {
         Slot::Up(world) => {
             world.begin();
-            timeout(LIMIT, scenario(world)).await.context("the scenario took too long")?
+            timeout(limit, scenario(world)).await.context("the scenario took too long")?
         }
         Slot::Refused(reason) => Err(anyhow!("the servers did not start: {reason}")),
         Slot::Empty => Err(anyhow!("no world")),

@@ -24,7 +24,7 @@ use crate::wait::{s, until};
 const ENDS_WITHIN: Duration = Duration::from_secs(30);
 const LOG_LINES: usize = 30;
 /// Traffic around a fault ends with the fault.
-const LONGEST_LOAD: Duration = Duration::from_secs(150);
+const LONGEST_LOAD: Duration = Duration::from_secs(660);
 
 /// What a command answered.
 #[derive(Debug)]
