@@ -26,6 +26,10 @@ pub(crate) struct TimeColumn {
     column_type: ColumnType,
 }
 
+/// A window's states are grouped to list those of some buckets; beyond so many bytes ClickHouse groups on its disk. A
+/// bulk import can put all rows of a table into one window.
+const STATES_BYTES: u64 = 256 << 20;
+
 /// What is asked of ClickHouse.
 pub(crate) struct ClickHouseSide<'a> {
     pub(crate) client: &'a Client,
@@ -230,7 +234,8 @@ impl ClickHouseSide<'_> {
         let sql = format!(
             "SELECT nova_w, source_key, nova_values, toInt64(sum(sign)) AS total, \
              groupUniqArray(10)(nova_message) AS messages FROM ({inner}) WHERE {rows} \
-             GROUP BY nova_w, source_key, nova_values HAVING total != 0 AND {states}{}",
+             GROUP BY nova_w, source_key, nova_values HAVING total != 0 AND {states}{}, \
+             max_bytes_before_external_group_by = {STATES_BYTES}",
             self.settings()
         );
         let rows: Vec<StateRow> = self.client.query_rows(&sql, &[]).await?;

@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 
+use futures_util::TryStreamExt as _;
 use futures_util::future::try_join_all;
 use nova_streams::{Mapping, Stream};
 use sqlx::postgres::PgRow;
@@ -49,11 +50,12 @@ impl PostgresSide<'_> {
             )
         };
         let pieces: Vec<String> = self.pieces(readers.len()).iter().map(|piece| sql(piece)).collect();
-        let answers: Vec<(i64, i64, String)> = ask(readers, pieces, "summing up the table").await?;
         let mut sums = Sums::default();
-        for (window, rows, checksum) in answers {
+        ask(readers, pieces, "summing up the table", |(window, rows, checksum): (i64, i64, String)| {
             sums.add(window, Sum { rows, checksum: number_of(&checksum)? });
-        }
+            Ok(())
+        })
+        .await?;
         Ok(sums)
     }
 
@@ -73,13 +75,13 @@ impl PostgresSide<'_> {
             )
         };
         let pieces: Vec<String> = self.pieces(readers.len()).iter().map(|piece| sql(piece)).collect();
-        let answers: Vec<(i64, i64, i64, String)> =
-            ask(readers, pieces, "summing up parts of windows").await?;
         let mut sums: BTreeMap<Place, Sum> = BTreeMap::new();
-        for (window, bucket, rows, checksum) in answers {
+        let add = |(window, bucket, rows, checksum): (i64, i64, i64, String)| {
             let sum = Sum { rows, checksum: number_of(&checksum)? };
             sums.entry(Place { window, bucket }).or_default().add(&sum);
-        }
+            Ok(())
+        };
+        ask(readers, pieces, "summing up parts of windows", add).await?;
         Ok(sums)
     }
 
@@ -104,9 +106,7 @@ impl PostgresSide<'_> {
             )
         };
         let pieces: Vec<String> = self.pieces(readers.len()).iter().map(|piece| sql(piece)).collect();
-        let answers: Vec<Listed> = ask(readers, pieces, "listing rows").await?;
-        let row = |(window, key, image): Listed| (window, row_json::read(self.stream, mapping, &image, key));
-        Ok(answers.into_iter().map(row).collect())
+        self.read(readers, mapping, pieces, "listing rows").await
     }
 
     /// The rows that these conditions name, whatever their time.
@@ -126,10 +126,23 @@ impl PostgresSide<'_> {
             self.source.name,
             conditions.join(" OR ")
         );
-        let answers: Vec<Listed> =
-            ask(std::slice::from_mut(reader), vec![sql], "looking for rows by key").await?;
-        let row = |(window, key, image): Listed| (window, row_json::read(self.stream, mapping, &image, key));
-        Ok(answers.into_iter().map(row).collect())
+        self.read(std::slice::from_mut(reader), mapping, vec![sql], "looking for rows by key").await
+    }
+
+    async fn read(
+        &self,
+        readers: &mut [PgConnection],
+        mapping: &Mapping,
+        questions: Vec<String>,
+        doing: &'static str,
+    ) -> Result<Vec<(i64, SourceRow)>, ReconcileError> {
+        let mut rows = Vec::new();
+        ask(readers, questions, doing, |(window, key, image): Listed| {
+            rows.push((window, row_json::read(self.stream, mapping, &image, key)));
+            Ok(())
+        })
+        .await?;
+        Ok(rows)
     }
 
     fn image(&self) -> String {
@@ -177,24 +190,27 @@ fn number_of(text: &str) -> Result<i128, ReconcileError> {
         .map_err(|_| ReconcileError::Answer { server: "PostgreSQL", found: text.chars().take(80).collect() })
 }
 
-/// Puts the questions to whichever reader is free.
+/// Puts the questions to whichever reader is free, and takes the answers row by row: all pieces together may answer many
+/// times what is kept of them.
 async fn ask<T>(
     readers: &mut [PgConnection],
     questions: Vec<String>,
     doing: &'static str,
-) -> Result<Vec<T>, ReconcileError>
+    take: impl FnMut(T) -> Result<(), ReconcileError> + Send,
+) -> Result<(), ReconcileError>
 where
     T: for<'r> FromRow<'r, PgRow> + Send + Unpin,
 {
-    let left = Mutex::new(VecDeque::from(questions));
+    let (left, take) = (Mutex::new(VecDeque::from(questions)), Mutex::new(take));
     let next = || left.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
     let work = readers.iter_mut().map(|reader| async {
-        let mut rows = Vec::new();
         while let Some(sql) = next() {
-            let query = sqlx::query_as(AssertSqlSafe(sql)).persistent(false);
-            rows.extend(query.fetch_all(&mut *reader).await.doing(doing)?);
+            let mut rows = sqlx::query_as(AssertSqlSafe(sql)).persistent(false).fetch(&mut *reader);
+            while let Some(row) = rows.try_next().await.doing(doing)? {
+                take.lock().unwrap_or_else(PoisonError::into_inner)(row)?;
+            }
         }
-        Ok::<_, ReconcileError>(rows)
+        Ok::<_, ReconcileError>(())
     });
-    Ok(try_join_all(work).await?.into_iter().flatten().collect())
+    try_join_all(work).await.map(drop)
 }

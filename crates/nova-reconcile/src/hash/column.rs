@@ -28,6 +28,8 @@ pub(crate) struct ColumnHash {
     pub(crate) clickhouse: ClickHouseHash,
     /// The condition under which ClickHouse's hash is [`NULL`].
     pub(crate) null_if: Option<String>,
+    /// Whether every row has the same in PostgreSQL.
+    pub(crate) is_constant: bool,
 }
 
 /// ClickHouse's side of a column.
@@ -99,7 +101,8 @@ impl ColumnHash {
                 })?
             }
         };
-        Ok(Self { postgres, clickhouse, null_if })
+        let is_constant = matches!(source, ColumnSource::Value(_));
+        Ok(Self { postgres, clickhouse, null_if, is_constant })
     }
 
     /// The row's identity, where it is one uuid of PostgreSQL.
@@ -108,6 +111,7 @@ impl ColumnHash {
             postgres: Form::Uuid(pg_name(key)).postgres(),
             clickhouse: ClickHouseHash::Ladder(Kind::Uuid, "source_key".to_owned()),
             null_if: None,
+            is_constant: false,
         }
     }
 
@@ -161,7 +165,8 @@ fn postgres(column: &SourceColumn, column_type: &ColumnType, field: &FieldSource
         }
         ColumnType::DateTime | ColumnType::DateTime64(_) if matches!(of, "timestamptz" | "timestamp") => {
             let precision = if let ColumnType::DateTime64(precision) = column_type { *precision } else { 0 };
-            let utc = if of == "timestamptz" { format!("({name} AT TIME ZONE 'UTC')") } else { name };
+            // An interval is no zone that has to be looked up by its name.
+            let utc = if of == "timestamptz" { format!("({name} AT TIME ZONE interval '0')") } else { name };
             Form::Time(cut(&utc, precision))
         }
         ColumnType::Decimal { precision, scale } if of == "numeric" || is_integer => {
@@ -190,18 +195,18 @@ fn float_bits(value: &str, bytes: u8) -> String {
     format!("CASE WHEN {value} = 'NaN' THEN -1 ELSE {sent} END")
 }
 
-/// Cut toward the past, as the mapping does.
+/// Cut toward the past, as the mapping does. `date_bin` is arithmetic of integers, and `date_trunc` several times as dear.
+/// It begins at the first timestamp that there is, because older servers err on times before its origin; times that it
+/// could not subtract from that are ones that the mapping refuses.
 fn cut(utc: &str, precision: u8) -> String {
-    match precision {
-        0 => format!("date_trunc('second', {utc})"),
-        3 => format!("date_trunc('milliseconds', {utc})"),
-        6.. => utc.to_owned(),
-        other => {
-            let micros = 10_u64.pow(6 - u32::from(other));
-            // date_bin refuses intervals and times that it cannot subtract; infinity it leaves alone.
-            format!("date_bin('{micros} microseconds', {utc}, timestamp '2000-01-01')")
-        }
+    if precision >= 6 {
+        return utc.to_owned();
     }
+    let micros = 10_u64.pow(6 - u32::from(precision));
+    format!(
+        "CASE WHEN {utc} < timestamp '9999-12-31' \
+         THEN date_bin('{micros} microseconds', {utc}, timestamp '4714-11-24 BC') END"
+    )
 }
 
 fn decimal(value: &str, precision: u8, scale: u8) -> Form {

@@ -58,7 +58,10 @@ impl RowHash {
     pub(crate) fn postgres(&self) -> String {
         let shifted =
             |(place, column): (usize, &ColumnHash)| format!("({} << {})", column.postgres, place % SHIFTS);
-        let all: Vec<String> = self.columns.iter().enumerate().map(shifted).collect();
+        let mut all: Vec<(usize, &ColumnHash)> = self.columns.iter().enumerate().collect();
+        // Constants first: PostgreSQL makes one number of them when it plans.
+        all.sort_by_key(|(_, column)| !column.is_constant);
+        let all: Vec<String> = all.into_iter().map(shifted).collect();
         format!("({})", all.join(" # "))
     }
 

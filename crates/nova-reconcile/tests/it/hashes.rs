@@ -18,7 +18,7 @@ use crate::servers::Servers;
 
 const ROWS: usize = 80;
 const ROUNDS: usize = 2;
-const CHANGES: usize = 6;
+const CHANGES: usize = 24;
 
 type Values = BoxedStrategy<String>;
 

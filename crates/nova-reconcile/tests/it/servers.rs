@@ -58,4 +58,10 @@ impl Servers {
     pub(crate) async fn snapshot(&self) -> Snapshot {
         Snapshot::open(&self.access).await.unwrap()
     }
+
+    /// The processes of PostgreSQL (the postmaster) and ClickHouse.
+    pub(crate) fn pids(&self) -> (i32, i32) {
+        let postgres = self.stack.postgres().unwrap().process.pid();
+        (postgres, self.stack.clickhouse().unwrap().process().unwrap().pid())
+    }
 }
