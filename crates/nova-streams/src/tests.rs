@@ -264,7 +264,7 @@ fn the_declared_streams_of_the_project_are_right() {
     let streams = StreamSet::load(&path).unwrap();
     assert_eq!(
         streams.iter().map(|stream| stream.name.as_str()).collect::<Vec<_>>(),
-        ["comments", "follows", "likes", "posts"]
+        ["comments", "engagement", "follows", "likes", "posts"]
     );
-    assert_eq!(streams.workers(), ["cdc"]);
+    assert_eq!(streams.workers(), ["cdc", "events"]);
 }
