@@ -64,7 +64,7 @@ fn snapshot(report: &Report) -> String {
     }
 }
 
-/// What of the report is folded or left out.
+/// What of the report is folded or left out, and what of the streams is out of scope.
 fn notes(report: &Report, payload: &Payload) -> String {
     let mut notes = Vec::new();
     let most = report.streams.iter().map(|stream| stream.windows.len()).max().unwrap_or(0);
@@ -82,6 +82,9 @@ fn notes(report: &Report, payload: &Payload) -> String {
             counted(listed, "difference"),
             grouped(found)
         ));
+    }
+    for stream in &report.streams {
+        notes.extend(stream.note.as_ref().map(|note| format!("{}: {note}", stream.stream)));
     }
     notes.join(" ")
 }

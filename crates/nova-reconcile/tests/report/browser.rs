@@ -105,13 +105,13 @@ impl Browser {
         self.chrome("Emulation.setEmulatedMedia", media).await;
     }
 
-    /// A picture, kept in the folder that `NOVA_SCREENSHOTS` names, if it does.
+    /// A picture, kept in the folder that `REPORT_SCREENSHOTS` names, if it does.
     pub(crate) async fn picture(&self, name: &str) {
         let answer = self.chrome("Page.captureScreenshot", json!({ "format": "png" })).await;
         let data = answer["data"].as_str().unwrap();
         let png = base64::engine::general_purpose::STANDARD.decode(data).unwrap();
         assert!(png.starts_with(b"\x89PNG") && png.len() > 5_000, "{name}: {} bytes", png.len());
-        if let Some(folder) = std::env::var_os("NOVA_SCREENSHOTS").map(PathBuf::from) {
+        if let Some(folder) = std::env::var_os("REPORT_SCREENSHOTS").map(PathBuf::from) {
             std::fs::write(folder.join(format!("{name}.png")), png).unwrap();
         }
     }

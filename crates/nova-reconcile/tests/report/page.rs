@@ -1,6 +1,6 @@
 //! The page in a real Chromium: it loads alone, shows what the report holds, and reacts to mouse and keyboard.
 //!
-//! `NOVA_SCREENSHOTS=FOLDER` keeps pictures to be looked at.
+//! `REPORT_SCREENSHOTS=FOLDER` keeps pictures to be looked at.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use nova_reconcile::render;

@@ -35,7 +35,7 @@ fn generated_reports_are_valid_and_read_back() {
     }
 }
 
-/// With `NOVA_BLESS=1` the examples are written anew.
+/// With `REPORT_BLESS=1` the examples are written anew.
 #[test]
 fn the_examples_are_what_nova_writes() {
     let mut different = samples::trouble();
@@ -51,12 +51,12 @@ fn the_examples_are_what_nova_writes() {
     for (name, report) in [("different.json", different), ("equal.json", equal)] {
         let path = folder().join("examples/v1").join(name);
         let text = render::json(&report);
-        if std::env::var_os("NOVA_BLESS").is_some() {
+        if std::env::var_os("REPORT_BLESS").is_some() {
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(&path, &text).unwrap();
         }
         let example = std::fs::read_to_string(&path).unwrap();
-        assert!(example == text, "{} is not what nova writes; NOVA_BLESS=1 writes it anew", path.display());
+        assert!(example == text, "{} is not what nova writes; REPORT_BLESS=1 writes it anew", path.display());
         validator().validate(&serde_json::from_str(&example).unwrap()).unwrap();
     }
 }

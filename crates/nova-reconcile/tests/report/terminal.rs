@@ -18,6 +18,15 @@ fn short_where_all_is_well() {
 }
 
 #[test]
+fn what_was_out_of_scope_is_said_in_text_and_on_the_page() {
+    let mut report = samples::well();
+    report.streams[0].note = Some("7 rows <of> days that the outbox no longer has".to_owned());
+    let text = render::text(&report, Style::PLAIN);
+    assert!(text.contains("7 rows <of> days"), "{text}");
+    assert!(render::html(&report).contains("7 rows &lt;of&gt; days"));
+}
+
+#[test]
 fn trouble_names_the_keys_both_sides_and_what_to_do() {
     let text = render::text(&samples::trouble(), Style::PLAIN);
     let parts = [
