@@ -7,8 +7,9 @@ mod progress;
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
+use chrono::Utc;
 use clap::{Args, ValueEnum};
 use nova_clickhouse::{TableInfo, TableSink};
 use nova_reconcile::audit::{
@@ -103,7 +104,7 @@ pub async fn run(args: &AuditArgs, config: &Config, streams: &StreamSet) -> Outc
     } else {
         args.stream.iter().map(|name| declared(name, streams)).collect::<Result<_, _>>()?
     };
-    let (started_ms, begun) = (now_ms(), Instant::now());
+    let (started_ms, begun) = (Utc::now().timestamp_millis(), Instant::now());
     let connection = kafka_connection(config);
     let scope = AuditScope { from: args.from.0, to: args.to.0, partitions: args.partition.clone() };
     let (mut ends, mut plans) = (BTreeMap::new(), BTreeMap::new());
@@ -129,7 +130,7 @@ pub async fn run(args: &AuditArgs, config: &Config, streams: &StreamSet) -> Outc
         let found = audit(&audited, plan, &letters, args.max_listed, &mut |done| progress.add(done)).await?;
         report.streams.push(found);
     }
-    report.finished_ms = now_ms();
+    report.finished_ms = Utc::now().timestamp_millis();
     progress.finish(begun.elapsed());
     print(args.output, &report)?;
     conclude(&report)
@@ -172,12 +173,6 @@ fn conclude(report: &AuditReport) -> Outcome {
             Err(Failure::new(Exit::Partial, message).with_cure("The report says where and why."))
         }
     }
-}
-
-/// The clock, for people who read the report; nothing is decided by it.
-fn now_ms() -> i64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

@@ -3,8 +3,8 @@
 //! Invariant: showing changes nothing; a stream that cannot be asked keeps no other from being shown.
 
 use std::fmt::Write;
-use std::time::{SystemTime, UNIX_EPOCH};
 
+use chrono::Utc;
 use nova_kafka::{KafkaConnection, PartitionLag, Position, message_times, positions, topic_facts};
 use nova_pipeline::{ErrorKind, PipelineError};
 use nova_streams::{Stream, StreamSet};
@@ -121,7 +121,7 @@ async fn report(
     let known_group = positions.iter().any(|position| position.lag.committed.is_some());
     let row = |position: &Position| {
         let time = times.get(&position.lag.partition);
-        Row::of(position, known_group, retention_ms.zip(time.copied()), now_ms())
+        Row::of(position, known_group, retention_ms.zip(time.copied()), Utc::now().timestamp_millis())
     };
     report.partitions = positions.iter().map(row).collect();
     Ok(report)
@@ -134,12 +134,6 @@ fn unread(positions: &[Position]) -> Vec<(i32, i64)> {
         committed.filter(|at| (low..high).contains(at)).map(|at| (partition, at))
     };
     positions.iter().filter_map(next).collect()
-}
-
-/// The clock that the topic's retention is held against; nothing is decided by it here.
-fn now_ms() -> i64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
 }
 
 impl Row {
