@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use nova_clickhouse::ClickHouseError;
 use nova_pipeline::{ErrorKind, PipelineError};
 use nova_streams::StreamsError;
 
@@ -69,6 +70,12 @@ impl From<ConfigError> for Failure {
 impl From<StreamsError> for Failure {
     fn from(error: StreamsError) -> Self {
         Self::new(Exit::Usage, error.to_string())
+    }
+}
+
+impl From<ClickHouseError> for Failure {
+    fn from(error: ClickHouseError) -> Self {
+        PipelineError::from(error).into()
     }
 }
 

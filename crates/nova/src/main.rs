@@ -2,6 +2,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "data goes to stdout, messages go to stderr")]
 #![expect(unreachable_pub, reason = "a binary has no public interface; pub means: for its other modules")]
 
+mod actor;
 mod admin;
 mod audit;
 mod cli;

@@ -138,10 +138,10 @@ pub async fn run(args: &AuditArgs, config: &Config, streams: &StreamSet) -> Outc
 
 async fn connect(stream: &Stream, config: &Config) -> Result<Ends, Failure> {
     let client = clickhouse_client(&config.clickhouse)?;
-    let table = TableInfo::read(&client, &stream.table).await.map_err(nova_pipeline::PipelineError::from)?;
+    let table = TableInfo::read(&client, &stream.table).await?;
     let mapping = compile(stream, &table)?;
     let sink = TableSink::new(client, &table, mapping.columns());
-    let sink = sink.map_err(nova_pipeline::PipelineError::from)?;
+    let sink = sink?;
     Ok(Ends { mapping, sink })
 }
 

@@ -124,9 +124,9 @@ pub struct RetryArgs {
     /// Write also rows that would leave a key of the table in two states, or in one twice.
     #[arg(long)]
     pub allow_contradictions: bool,
-    /// Who does it, for the record.
-    #[arg(long, value_name = "NAME", env = "USER", default_value = "unknown", hide_env_values = true)]
-    pub actor: String,
+    /// Who does it, for the record; user@host when not given.
+    #[arg(long, value_name = "NAME")]
+    pub actor: Option<String>,
     /// Do it.
     #[arg(long)]
     pub execute: bool,
@@ -147,9 +147,9 @@ pub struct DiscardArgs {
     /// Why they will never become rows, for the record.
     #[arg(long, value_name = "TEXT", value_parser = some_words)]
     pub reason: String,
-    /// Who does it, for the record.
-    #[arg(long, value_name = "NAME", env = "USER", default_value = "unknown", hide_env_values = true)]
-    pub actor: String,
+    /// Who does it, for the record; user@host when not given.
+    #[arg(long, value_name = "NAME")]
+    pub actor: Option<String>,
     /// Do it.
     #[arg(long)]
     pub execute: bool,

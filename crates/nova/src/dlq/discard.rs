@@ -10,6 +10,7 @@ use super::filter::Filter;
 use super::place::Place;
 use super::report::Report;
 use super::scan::{Site, Status};
+use crate::actor;
 use crate::config::Config;
 use crate::exit::Outcome;
 
@@ -21,13 +22,14 @@ pub async fn run(args: &DiscardArgs, config: &Config) -> Outcome {
     let DiscardArgs { selection, matching, reason, actor, execute, output } = args;
     let site = Site::of(config)?;
     let filter = Filter::new(selection, matching.as_ref(), vec![Status::Open]);
+    let actor = actor::actor(actor.as_deref());
     let mut report = Report::new(*execute);
     let (mut marks, mut places): (Vec<LetterMark>, BTreeSet<Place>) = (Vec::new(), BTreeSet::new());
     let named = !selection.places.is_empty();
     let held = site
         .scan(|entry| {
             let fate = if filter.matches(&entry) {
-                marks.push(entry.marked(LetterAction::Discarded, 0, reason, actor));
+                marks.push(entry.marked(LetterAction::Discarded, 0, reason, &actor));
                 Fate::Discarded(reason.clone())
             } else if named && filter.is_named(&entry) {
                 Fate::Settled(entry.status())

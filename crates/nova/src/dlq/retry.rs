@@ -12,6 +12,7 @@ use super::lane::Lane;
 use super::place::Place;
 use super::report::Report;
 use super::scan::{Entry, Held, Site, Status};
+use crate::actor::actor;
 use crate::config::Config;
 use crate::exit::{Failure, Outcome};
 
@@ -43,7 +44,7 @@ pub async fn run(args: &RetryArgs, config: &Config, streams: &StreamSet) -> Outc
         };
         let judged = lane.judge(entries, args.allow_contradictions).await?;
         if args.execute {
-            lane.execute(&judged, &args.actor).await?;
+            lane.execute(&judged, &actor(args.actor.as_deref())).await?;
         }
         judged.iter().for_each(|(entry, fate)| report.add(Told::of(entry, fate)));
     }

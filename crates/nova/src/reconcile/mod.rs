@@ -184,7 +184,7 @@ impl From<ReconcileError> for Failure {
         match error {
             ReconcileError::Pipeline(error) => error.into(),
             ReconcileError::ClickHouse(error) | ReconcileError::History(HistoryError::ClickHouse(error)) => {
-                nova_pipeline::PipelineError::from(error).into()
+                error.into()
             }
             ReconcileError::TimedOut { .. } => unavailable("With --timeout it may take longer."),
             ReconcileError::Postgres { source: sqlx::Error::Database(_), .. } => {

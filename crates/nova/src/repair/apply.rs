@@ -12,8 +12,8 @@ use serde_json::json;
 
 use super::args::RepairApplyArgs;
 use super::look::LiveLook;
-use super::of_clickhouse;
 use super::plan::read;
+use crate::actor::actor;
 use crate::cli::Output;
 use crate::config::Config;
 use crate::exit::{Exit, Failure, Outcome};
@@ -68,9 +68,9 @@ async fn of_stream(
     config: &Config,
     client: &Client,
 ) -> Result<Standing, Failure> {
-    let table = TableInfo::read(client, &stream.table).await.map_err(of_clickhouse)?;
+    let table = TableInfo::read(client, &stream.table).await?;
     let mapping = compile(stream, &table)?;
-    let sink = TableSink::new(client.clone(), &table, mapping.columns()).map_err(of_clickhouse)?;
+    let sink = TableSink::new(client.clone(), &table, mapping.columns())?;
     let look = LiveLook::new(stream, config)?;
     let application =
         Application::new(plan, part, (stream, mapping.columns()), sink, &look).map_err(unwritable)?;
@@ -83,12 +83,12 @@ async fn of_stream(
     let Some(author) = author else {
         return Ok(standing(application.preview().await.map_err(stopped)?, None));
     };
-    record(client, (plan, &part.stream), author, None).await.map_err(of_clickhouse)?;
+    record(client, (plan, &part.stream), author, None).await?;
     let bar = bar(part);
     let written = application.write(&mut |rows| bar.set_position(rows as u64)).await;
     bar.finish_and_clear();
     let applied = written.map_err(stopped)?;
-    record(client, (plan, &part.stream), author, Some(&applied)).await.map_err(of_clickhouse)?;
+    record(client, (plan, &part.stream), author, Some(&applied)).await?;
     let looked = look.look(&part.windows_ms()).await;
     let (_, differences) = looked.map_err(|error| stopped(ApplyError::Look(error)))?;
     Ok(standing(applied, Some(differences.len())))
@@ -119,13 +119,7 @@ fn author(args: &RepairApplyArgs) -> Result<Option<Author>, Failure> {
         )
         .with_cure("Add --reason \"what happened\"."));
     };
-    let actor = args.actor.clone().unwrap_or_else(|| {
-        let user =
-            std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| "unknown".into());
-        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-        format!("{user}@{}", host.trim())
-    });
-    Ok(Some(Author { actor, reason: reason.clone() }))
+    Ok(Some(Author { actor: actor(args.actor.as_deref()), reason: reason.clone() }))
 }
 
 fn bar(part: &StreamPlan) -> ProgressBar {

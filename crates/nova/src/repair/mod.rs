@@ -8,13 +8,12 @@ mod look;
 mod plan;
 
 pub use args::{RepairCommand, RepairListArgs};
-use nova_pipeline::PipelineError;
 use nova_reconcile::repair::{Phase, Recorded, recorded};
 use nova_streams::StreamSet;
 
 use crate::cli::Output;
 use crate::config::Config;
-use crate::exit::{Failure, Outcome};
+use crate::exit::Outcome;
 use crate::run::clickhouse_client;
 use crate::table::table;
 
@@ -29,7 +28,7 @@ pub async fn run(command: &RepairCommand, config: &Config, streams: &StreamSet) 
 
 async fn list(args: &RepairListArgs, config: &Config) -> Outcome {
     let client = clickhouse_client(&config.clickhouse)?;
-    let entries = recorded(&client, args.limit).await.map_err(of_clickhouse)?;
+    let entries = recorded(&client, args.limit).await?;
     match args.output {
         Output::Json => println!("{}", serde_json::to_string_pretty(&entries).unwrap_or_default()),
         Output::Table if entries.is_empty() => println!("nothing was ever repaired"),
@@ -55,8 +54,4 @@ fn cells(entry: &Recorded) -> Vec<String> {
         // One line, whatever was said.
         entry.reason.split_whitespace().collect::<Vec<_>>().join(" "),
     ]
-}
-
-fn of_clickhouse(error: nova_clickhouse::ClickHouseError) -> Failure {
-    PipelineError::from(error).into()
 }
