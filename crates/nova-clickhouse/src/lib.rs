@@ -25,6 +25,7 @@ mod resolve;
 mod row_binary;
 mod schema;
 mod sink;
+mod spare;
 mod sql;
 mod stored;
 mod template;

@@ -51,7 +51,7 @@ impl Form {
     }
 }
 
-/// The rows whose bytes begin at `starts` in `rows`. `None` if a row ends early, which no row of these columns does.
+/// The rows whose bytes begin at `starts` in `rows`, written into `out`, which is empty. `None` if a row ends early, which no row of these columns does.
 ///
 /// Columns of fixed width come first, so that their place is known before a value is read; the server goes by names.
 pub(crate) fn native(
@@ -59,9 +59,10 @@ pub(crate) fn native(
     forms: &[Form],
     rows: &[u8],
     mut starts: Vec<usize>,
+    mut out: Vec<u8>,
 ) -> Option<Vec<u8>> {
     let count = starts.len();
-    let mut out = Vec::with_capacity(rows.len());
+    out.reserve(rows.len());
     put_length(&mut out, columns.len());
     put_length(&mut out, count);
     let mut writers = Vec::with_capacity(columns.len());
@@ -246,7 +247,7 @@ mod tests {
                 Some(*at - row.len())
             })
             .collect();
-        native(columns, &forms, &rows.concat(), starts)
+        native(columns, &forms, &rows.concat(), starts, Vec::new())
     }
 
     #[test]

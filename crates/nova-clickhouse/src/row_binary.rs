@@ -17,6 +17,7 @@ use nova_streams::{Cell, LINEAGE_COLUMNS, Row};
 use crate::answer::bounded;
 use crate::encoder::{Encoder, Misfit, put_length, put_string};
 use crate::native::{Form, native};
+use crate::spare::Spare;
 
 /// A column as blocks write it.
 #[derive(Debug)]
@@ -27,7 +28,7 @@ pub(crate) struct BlockColumn {
     pub(crate) encoder: Encoder,
 }
 
-/// The columns of a table's blocks, and the header made of them.
+/// The columns of a table's blocks, the header made of them, and memory for the next block.
 #[derive(Debug)]
 pub(crate) struct BlockLayout {
     table: String,
@@ -37,6 +38,8 @@ pub(crate) struct BlockLayout {
     header: Vec<u8>,
     /// How the columns lie in the format `Native`, if all of them can.
     forms: Option<Vec<Form>>,
+    bytes: Spare<u8>,
+    rows: Spare<EncodedRow>,
 }
 
 impl BlockLayout {
@@ -51,7 +54,8 @@ impl BlockLayout {
         }
         let declared = columns.len().saturating_sub(LINEAGE_COLUMNS.len());
         let forms = columns.iter().map(Form::of).collect();
-        Self { table, columns, declared, header, forms }
+        let (bytes, rows) = (Spare::default(), Spare::default());
+        Self { table, columns, declared, header, forms, bytes, rows }
     }
 
     pub(crate) fn table(&self) -> &str {
@@ -95,8 +99,10 @@ struct EncodedRow {
 
 impl RowBinaryBlock {
     pub(crate) fn new(layout: Arc<BlockLayout>) -> Self {
-        let body = Arc::new(layout.header.clone());
-        Self { layout, body, rows: Vec::new(), has_doubts: false }
+        let mut body = layout.bytes.take();
+        body.extend_from_slice(&layout.header);
+        let rows = layout.rows.take();
+        Self { layout, body: Arc::new(body), rows, has_doubts: false }
     }
 
     pub(crate) fn layout(&self) -> &Arc<BlockLayout> {
@@ -133,7 +139,36 @@ impl RowBinaryBlock {
         let BlockLayout { columns, forms: Some(forms), header, .. } = &*self.layout else { return None };
         let ends = self.rows.iter().map(|row| row.end);
         let starts = std::iter::once(header.len()).chain(ends).take(self.rows.len());
-        native(columns, forms, &self.body, starts.collect()).map(Bytes::from)
+        let columns = native(columns, forms, &self.body, starts.collect(), self.layout.bytes.take())?;
+        Some(Bytes::from_owner(Columns { bytes: columns, layout: Arc::clone(&self.layout) }))
+    }
+}
+
+impl Drop for RowBinaryBlock {
+    fn drop(&mut self) {
+        // A request that was given up may still hold the bytes.
+        if let Some(body) = Arc::get_mut(&mut self.body) {
+            self.layout.bytes.give(std::mem::take(body));
+        }
+        self.layout.rows.give(std::mem::take(&mut self.rows));
+    }
+}
+
+/// The rows as columns; their memory goes back when the request is done.
+struct Columns {
+    bytes: Vec<u8>,
+    layout: Arc<BlockLayout>,
+}
+
+impl AsRef<[u8]> for Columns {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Columns {
+    fn drop(&mut self) {
+        self.layout.bytes.give(std::mem::take(&mut self.bytes));
     }
 }
 

@@ -22,13 +22,12 @@ pub enum Contestant {
     Librdkafka,
     /// `nova run`, exactly once
     Nova,
+    /// Two `nova run` of one group, as a deployment with two replicas runs
+    NovaTwice,
     /// ClickHouse's Kafka engine, the fastest set-up found: two consumers, typed columns
     KafkaEngine,
     /// ClickHouse's Kafka engine as its documentation shows it: one consumer, the view extracts from JSON
     KafkaEnginePlain,
-    /// Two processes of one group
-    #[value(skip)]
-    NovaTwice,
     /// `nova run` with the ledger off: at least once
     #[value(skip)]
     NovaWithoutLedger,

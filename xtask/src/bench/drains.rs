@@ -14,14 +14,14 @@ use Contestant::{KafkaEngine, KafkaEnginePlain, Librdkafka, Nova, NovaTwice, Nov
 pub(super) async fn drain(site: &mut Site, args: &BenchArgs) -> Result<Outcome> {
     let topic = site.topic(args.messages(Measurement::Drain), args.partitions, args.months).await?;
     let contestants = if args.only.is_empty() {
-        vec![Librdkafka, Nova, KafkaEngine, KafkaEnginePlain]
+        vec![Librdkafka, Nova, NovaTwice, KafkaEngine, KafkaEnginePlain]
     } else {
         args.only.clone()
     };
     let mut race = Race::of(&contestants, &topic);
     race.run(site, args.rounds).await?;
-    let [alone, nova, tuned, plain] =
-        [Librdkafka, Nova, KafkaEngine, KafkaEnginePlain].map(|contestant| contestant.to_string());
+    let [alone, nova, twice, tuned, plain] = [Librdkafka, Nova, NovaTwice, KafkaEngine, KafkaEnginePlain]
+        .map(|contestant| contestant.to_string());
     let speed = |_: &Lane, figures: &Figures| 1.0 / figures.seconds;
     let cpu = |_: &Lane, figures: &Figures| figures.cpu_seconds();
     let least = Bound::AtLeast;
@@ -29,6 +29,9 @@ pub(super) async fn drain(site: &mut Site, args: &BenchArgs) -> Result<Outcome> 
         race.ratio("throughput of nova / Kafka engine, as documented", &nova, &plain, speed, least(6.0)),
         race.ratio("throughput of nova / Kafka engine, tuned", &nova, &tuned, speed, least(6.0)),
         race.ratio("throughput of nova / librdkafka alone", &nova, &alone, speed, least(0.5)),
+        race.ratio("throughput of two nova / Kafka engine, as documented", &twice, &plain, speed, least(6.0)),
+        race.ratio("throughput of two nova / Kafka engine, tuned", &twice, &tuned, speed, least(6.0)),
+        race.ratio("throughput of two nova / librdkafka alone", &twice, &alone, speed, least(0.5)),
         race.ratio(
             "CPU of nova and ClickHouse / Kafka engine, as documented",
             &nova,
@@ -40,6 +43,13 @@ pub(super) async fn drain(site: &mut Site, args: &BenchArgs) -> Result<Outcome> 
             "CPU of nova and ClickHouse / Kafka engine, tuned",
             &nova,
             &tuned,
+            cpu,
+            Bound::AtMost(0.35),
+        ),
+        race.ratio(
+            "CPU of two nova and ClickHouse / Kafka engine, as documented",
+            &twice,
+            &plain,
             cpu,
             Bound::AtMost(0.35),
         ),

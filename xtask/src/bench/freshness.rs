@@ -16,14 +16,14 @@ use crate::stack::{Lifetime, Stack, StackOptions};
 use crate::{say, workspace};
 
 /// Transactions per second that come to about 1,000 row changes per second.
-const RATE: u32 = 900;
+const RATE: u32 = 550;
 const SECONDS: u64 = 20;
 
-/// All servers, from PostgreSQL to ClickHouse, with a worker between.
+/// All servers, from PostgreSQL to ClickHouse, with the workers between.
 pub(super) struct Source {
     pub(super) stack: Stack,
     pub(super) installation: Installation,
-    worker: RunningWorker,
+    workers: Vec<RunningWorker>,
 }
 
 impl Source {
@@ -34,14 +34,19 @@ impl Source {
         let stack = Stack::start(options).await?;
         let installation = Installation::prepare_with(nova, &stack, Lifetime::WithOwner).await?;
         installation.install().await?;
-        let mut worker = Vec::from(["cdc", "--from-beginning"]);
-        worker.extend(args.set.iter().flat_map(|setting| ["--set", setting]));
-        let worker = installation.run_worker("cdc", &worker).await?;
-        Ok(Self { stack, installation, worker })
+        let mut workers = Vec::new();
+        for name in ["cdc", "events"] {
+            let mut worker = Vec::from([name, "--from-beginning"]);
+            worker.extend(args.set.iter().flat_map(|setting| ["--set", setting]));
+            workers.push(installation.run_worker(name, &worker).await?);
+        }
+        Ok(Self { stack, installation, workers })
     }
 
     pub(super) async fn stop(self) -> Result<()> {
-        self.worker.process.stop(Duration::from_secs(30));
+        for worker in self.workers {
+            worker.process.stop(Duration::from_secs(30));
+        }
         self.stack.stop().await
     }
 }
