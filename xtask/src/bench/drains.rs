@@ -20,8 +20,8 @@ pub(super) async fn drain(site: &mut Site, args: &BenchArgs) -> Result<Outcome> 
     };
     let mut race = Race::of(&contestants, &topic);
     race.run(site, args.rounds).await?;
-    let [alone, nova, twice, tuned, plain] = [Librdkafka, Nova, NovaTwice, KafkaEngine, KafkaEnginePlain]
-        .map(|contestant| contestant.to_string());
+    let [alone, nova, twice, tuned, plain] =
+        [Librdkafka, Nova, NovaTwice, KafkaEngine, KafkaEnginePlain].map(|contestant| contestant.to_string());
     let speed = |_: &Lane, figures: &Figures| 1.0 / figures.seconds;
     let cpu = |_: &Lane, figures: &Figures| figures.cpu_seconds();
     let least = Bound::AtLeast;
