@@ -29,6 +29,8 @@ mod reconcile;
 mod reconcile_runs;
 mod recovery;
 mod repair;
+#[expect(dead_code, reason = "the scenarios that follow a page come after it")]
+mod runbook;
 mod stage;
 mod topics;
 mod tracing;
@@ -47,6 +49,7 @@ use stage::Stage;
 
 fn trials(stage: &Arc<Stage>) -> Vec<Trial> {
     vec![
+        Trial::test("runbook_form", || Ok(runbook::form()?)),
         stage.trial("main_job", main_job::main_job),
         stage.trial("views", engagement::views),
         stage.trial("audit", audit::audit),
