@@ -2,6 +2,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "data goes to stdout, messages go to stderr")]
 #![expect(unreachable_pub, reason = "a binary has no public interface; pub means: for its other modules")]
 
+mod actor;
 mod admin;
 mod audit;
 mod cli;
@@ -10,6 +11,8 @@ mod connector;
 mod dlq;
 mod doctor;
 mod exit;
+#[expect(dead_code, unused_imports, reason = "the commands that use it follow")]
+mod job;
 mod migrate;
 mod offsets;
 mod outbox;

@@ -119,12 +119,7 @@ fn author(args: &RepairApplyArgs) -> Result<Option<Author>, Failure> {
         )
         .with_cure("Add --reason \"what happened\"."));
     };
-    let actor = args.actor.clone().unwrap_or_else(|| {
-        let user =
-            std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| "unknown".into());
-        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-        format!("{user}@{}", host.trim())
-    });
+    let actor = args.actor.clone().unwrap_or_else(crate::actor::of_process);
     Ok(Some(Author { actor, reason: reason.clone() }))
 }
 
