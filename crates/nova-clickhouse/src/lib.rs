@@ -16,6 +16,7 @@ mod contradiction;
 mod encoder;
 mod error;
 mod history;
+mod jobs;
 mod letter_actions;
 mod lineage;
 mod migrate;
@@ -33,6 +34,7 @@ mod window;
 
 pub use client::{Client, ClientOptions};
 pub use error::ClickHouseError;
+pub use jobs::{HEARD_WITHIN, JobKind, JobRow, JobState, Jobs};
 pub use letter_actions::{LetterAction, LetterMark, mark_letters, marked_letters};
 pub use migrate::{MigrateError, Migrator};
 pub use migration::{MIGRATIONS, Migration, TemplateValues};

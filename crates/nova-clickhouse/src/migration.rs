@@ -41,6 +41,7 @@ pub const MIGRATIONS: &[Migration] = &[
     migration!(9, "0009_dead_letter_actions.sql"),
     migration!(10, "0010_reconcile_runs.sql"),
     migration!(11, "0011_repairs.sql"),
+    migration!(12, "0012_jobs.sql"),
 ];
 
 impl Migration {

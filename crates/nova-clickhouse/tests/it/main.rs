@@ -7,6 +7,7 @@ mod codes;
 mod doubtful;
 mod failures;
 mod inserts;
+mod jobs;
 mod killed;
 mod letters;
 mod lineage;

@@ -22,7 +22,7 @@ pub async fn run(args: &DiscardArgs, config: &Config) -> Outcome {
     let DiscardArgs { selection, matching, reason, actor, execute, output } = args;
     let site = Site::of(config)?;
     let filter = Filter::new(selection, matching.as_ref(), vec![Status::Open]);
-    let actor = actor::actor(actor.as_deref());
+    let actor = actor.clone().unwrap_or_else(actor::of_process);
     let mut report = Report::new(*execute);
     let (mut marks, mut places): (Vec<LetterMark>, BTreeSet<Place>) = (Vec::new(), BTreeSet::new());
     let named = !selection.places.is_empty();

@@ -12,7 +12,7 @@ use super::lane::Lane;
 use super::place::Place;
 use super::report::Report;
 use super::scan::{Entry, Held, Site, Status};
-use crate::actor::actor;
+use crate::actor;
 use crate::config::Config;
 use crate::exit::{Failure, Outcome};
 
@@ -27,6 +27,7 @@ pub async fn run(args: &RetryArgs, config: &Config, streams: &StreamSet) -> Outc
     let site = Site::of(config)?;
     let mut report = Report::new(args.execute);
     let (entries, held) = picked(args, &site, &mut report).await?;
+    let actor = args.actor.clone().unwrap_or_else(actor::of_process);
     for ((name, topic), entries) in entries {
         let lane = match stream_of(&name, &topic, streams) {
             Ok(stream) => Lane::connect(&site, stream, &config.group(&stream.name)).await,
@@ -44,7 +45,7 @@ pub async fn run(args: &RetryArgs, config: &Config, streams: &StreamSet) -> Outc
         };
         let judged = lane.judge(entries, args.allow_contradictions).await?;
         if args.execute {
-            lane.execute(&judged, &actor(args.actor.as_deref())).await?;
+            lane.execute(&judged, &actor).await?;
         }
         judged.iter().for_each(|(entry, fate)| report.add(Told::of(entry, fate)));
     }

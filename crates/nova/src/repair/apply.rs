@@ -13,7 +13,7 @@ use serde_json::json;
 use super::args::RepairApplyArgs;
 use super::look::LiveLook;
 use super::plan::read;
-use crate::actor::actor;
+use crate::actor;
 use crate::cli::Output;
 use crate::config::Config;
 use crate::exit::{Exit, Failure, Outcome};
@@ -119,7 +119,8 @@ fn author(args: &RepairApplyArgs) -> Result<Option<Author>, Failure> {
         )
         .with_cure("Add --reason \"what happened\"."));
     };
-    Ok(Some(Author { actor: actor(args.actor.as_deref()), reason: reason.clone() }))
+    let actor = args.actor.clone().unwrap_or_else(actor::of_process);
+    Ok(Some(Author { actor, reason: reason.clone() }))
 }
 
 fn bar(part: &StreamPlan) -> ProgressBar {
