@@ -86,6 +86,13 @@ impl<B: Block> Batch<B> {
         *self.skipped.entry(reason).or_default() += messages;
     }
 
+    /// The same where there may be none.
+    pub(crate) fn skip_some(&mut self, reason: SkipReason, messages: u64) {
+        if messages > 0 {
+            self.skip(reason, messages);
+        }
+    }
+
     /// What the breaker counts.
     pub(crate) fn tally(&self) -> Tally {
         Tally { messages: self.messages, letters: u64::try_from(self.letters.len()).unwrap_or(u64::MAX) }

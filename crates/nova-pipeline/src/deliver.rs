@@ -75,11 +75,8 @@ impl<K: Sink, L: DeadLetters> Delivery<K, L> {
                 "changes that the table has are left out"
             );
         }
-        for (reason, messages) in [(SkipReason::Repeated, repeated), (SkipReason::AlreadyThere, known)] {
-            if messages > 0 {
-                batch.skip(reason, messages);
-            }
-        }
+        batch.skip_some(SkipReason::Repeated, repeated);
+        batch.skip_some(SkipReason::AlreadyThere, known);
         batch.block = block;
         Ok(Some(batch))
     }
@@ -219,7 +216,7 @@ impl<K: Sink, L: DeadLetters> Delivery<K, L> {
         Ok(block.without(&present))
     }
 
-    async fn write_letters(&self, batch: &Batch<K::Block>) -> Result<(), PipelineError> {
+    pub(crate) async fn write_letters(&self, batch: &Batch<K::Block>) -> Result<(), PipelineError> {
         let Some(first) = batch.letters.first() else { return Ok(()) };
         let Some(dead_letters) = &self.dead_letters else {
             let place = format!("{}[{}]@{}", first.topic, first.partition, first.offset);

@@ -4,6 +4,7 @@ mod bursts;
 mod events;
 mod redelivery;
 mod repeats;
+mod replay;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

@@ -1,6 +1,7 @@
 //! A source, a sink and a dead-letter topic in memory, with scripted faults that are consumed in order.
 
 mod block;
+mod replay;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
@@ -250,7 +251,7 @@ impl Sink for FakeSink {
     }
 }
 
-pub(crate) struct FakeDeadLetters(Arc<World>);
+pub(crate) struct FakeDeadLetters(pub(crate) Arc<World>);
 
 impl DeadLetters for FakeDeadLetters {
     async fn write(&self, letters: &[DeadLetter]) -> Result<(), PipelineError> {
