@@ -6,7 +6,7 @@
 //! Invariant: asking changes nothing, and the messages of a key are judged together: of an insert and an update that were
 //! both put aside, each alone would be a contradiction.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 
 use uuid::Uuid;
 
@@ -16,12 +16,13 @@ use crate::resolve::States;
 use crate::row_binary::BlockLayout;
 use crate::{ClickHouseError, Client, RowBinaryBlock};
 
-/// Partition and offset of each message whose key would be in no proper state.
+/// Partition and offset of each message whose key would be `improper` with the rows of the blocks.
 pub(crate) async fn contradictions(
     client: &Client,
     layout: &BlockLayout,
     topic: &str,
     blocks: &[&RowBinaryBlock],
+    improper: fn(&States) -> bool,
 ) -> Result<BTreeSet<(i32, i64)>, ClickHouseError> {
     let splitter = Splitter::new(topic);
     let rows: Vec<BlockRow<'_>> =
@@ -37,15 +38,14 @@ pub(crate) async fn contradictions(
     for row in &rows {
         *states.entry(row.source_key()).or_default().entry(row.state.to_vec()).or_default() += row.sign();
     }
-    let improper =
-        |row: &&BlockRow<'_>| states.get(&row.source_key()).is_some_and(|states| !is_proper(states));
-    Ok(rows.iter().filter(improper).map(|row| (row.id.partition, row.id.offset)).collect())
+    let is_improper = |row: &&BlockRow<'_>| states.get(&row.source_key()).is_some_and(improper);
+    Ok(rows.iter().filter(is_improper).map(|row| (row.id.partition, row.id.offset)).collect())
 }
 
-/// One state, once; or none.
-fn is_proper(states: &BTreeMap<Vec<u8>, i64>) -> bool {
+/// Anything but one state, once, or none.
+pub(crate) fn is_improper(states: &States) -> bool {
     let mut left = states.values().filter(|count| **count != 0);
-    matches!((left.next(), left.next()), (None | Some(1), None))
+    !matches!((left.next(), left.next()), (None | Some(1), None))
 }
 
 #[cfg(test)]
@@ -58,10 +58,10 @@ mod tests {
             counts.iter().map(|(state, count)| (vec![*state], *count)).collect()
         };
         for proper in [&[][..], &[(1, 1)], &[(1, 0)], &[(1, 0), (2, 1), (3, 0)]] {
-            assert!(is_proper(&states(proper)), "{proper:?}");
+            assert!(!is_improper(&states(proper)), "{proper:?}");
         }
         for improper in [&[(1, 2)][..], &[(1, -1)], &[(1, 1), (2, 1)], &[(1, -1), (2, 2)]] {
-            assert!(!is_proper(&states(improper)), "{improper:?}");
+            assert!(is_improper(&states(improper)), "{improper:?}");
         }
     }
 }

@@ -22,6 +22,7 @@ mod lineage;
 mod migrate;
 mod migration;
 mod native;
+mod replay;
 mod resolve;
 mod row_binary;
 mod schema;

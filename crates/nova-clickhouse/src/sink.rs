@@ -12,7 +12,7 @@ use nova_pipeline::{
 };
 use nova_streams::ColumnType;
 
-use crate::contradiction::contradictions;
+use crate::contradiction::{contradictions, is_improper};
 use crate::encoder::Encoder;
 use crate::history::{history, seen};
 use crate::lineage;
@@ -85,7 +85,7 @@ impl TableSink {
         topic: &str,
         blocks: &[&RowBinaryBlock],
     ) -> Result<BTreeSet<(i32, i64)>, PipelineError> {
-        contradictions(&self.client, &self.layout, topic, blocks)
+        contradictions(&self.client, &self.layout, topic, blocks, is_improper)
             .await
             .map_err(|error| self.unasked(topic, &error))
     }

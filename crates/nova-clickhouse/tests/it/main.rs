@@ -15,6 +15,7 @@ mod migrations;
 mod recovery;
 mod repairs;
 mod repeats;
+mod replay;
 mod schema;
 mod server;
 mod snapshots;
