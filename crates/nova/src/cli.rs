@@ -11,6 +11,7 @@ use crate::dlq::DlqCommand;
 use crate::offsets::Target;
 use crate::reconcile::ReconcileArgs;
 use crate::repair::RepairCommand;
+use crate::replay::ReplayCommand;
 
 /// PostgreSQL changes as event streams in ClickHouse: exactly what was committed, and provably so.
 #[derive(Debug, Parser)]
@@ -114,6 +115,9 @@ pub enum Command {
     /// Make good what a reconciliation found: plan first, then apply.
     #[command(subcommand)]
     Repair(RepairCommand),
+    /// Read a range of a topic again and write what the table lacks: after an outage, or into another table.
+    #[command(subcommand)]
+    Replay(ReplayCommand),
     /// The table into which applications write events: its days.
     #[command(subcommand)]
     Outbox(OutboxCommand),

@@ -11,13 +11,13 @@ mod connector;
 mod dlq;
 mod doctor;
 mod exit;
-#[expect(dead_code, unused_imports, reason = "the commands that use it follow")]
 mod job;
 mod migrate;
 mod offsets;
 mod outbox;
 mod reconcile;
 mod repair;
+mod replay;
 mod run;
 mod schema;
 mod settings;
@@ -66,6 +66,7 @@ async fn dispatch(cli: &Cli) -> Outcome {
         Command::Audit(args) => audit::run(args, &config, &streams).await,
         Command::Dlq(command) => dlq::run(command, &config, &streams).await,
         Command::Repair(command) => repair::run(command, &config, &streams).await,
+        Command::Replay(command) => replay::run(command, &config, &streams).await,
         Command::Reconcile(args) => reconcile::run(args, &config, &streams).await,
         Command::Outbox(OutboxCommand::Maintain(args)) => outbox::run(args, &config, &streams).await,
         Command::Offsets(command) => offsets::run(command, &config, &streams).await,

@@ -21,6 +21,7 @@ mod view;
 use nova_streams::StreamSet;
 
 pub use args::DlqCommand;
+pub use scan::{Site, Status};
 
 use crate::config::Config;
 use crate::exit::Outcome;

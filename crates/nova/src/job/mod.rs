@@ -9,7 +9,7 @@ mod pace;
 mod process;
 mod progress;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod work;
 
 use nova_clickhouse::{HEARD_WITHIN, JobKind, JobRow, JobState, Jobs};
