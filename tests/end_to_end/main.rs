@@ -29,6 +29,8 @@ mod reconcile;
 mod reconcile_runs;
 mod recovery;
 mod repair;
+mod replay;
+mod replay_refusals;
 #[expect(dead_code, reason = "the scenarios that follow a page come after it")]
 mod runbook;
 mod stage;
@@ -62,6 +64,7 @@ fn trials(stage: &Arc<Stage>) -> Vec<Trial> {
         stage.trial("poison", poison::poison),
         stage.trial("dlq", dlq::dlq),
         stage.trial("repair", repair::repair),
+        stage.trial("replay_refusals", replay_refusals::replay_refusals),
         stage.trial("outbox_events", outbox::events),
         stage.trial("outbox_told_again", outbox::events_told_again),
         stage.trial("outbox_days", outbox::outbox_days),
@@ -84,6 +87,7 @@ fn trials(stage: &Arc<Stage>) -> Vec<Trial> {
             reconcile::UNDER_WRITES_LIMIT,
             reconcile::reconcile_under_writes,
         ),
+        stage.trial_that_spoils_within("replay", replay::LIMIT, replay::replay),
         stage.trial_that_spoils("reconcile_runs", reconcile_runs::reconcile_runs),
         stage.trial_that_spoils("reconcile_finds", reconcile::reconcile_finds),
         stage.trial("disk_full", disk_full::disk_full),

@@ -91,12 +91,12 @@ impl Ends {
             return Err(Failure::new(Exit::Usage, message).with_cure(cure));
         }
         let client = clickhouse_client(&config.clickhouse)?;
-        let info = TableInfo::read(&client, &table).await.map_err(PipelineError::from)?;
+        let info = TableInfo::read(&client, &table).await?;
         let mapping = compile(stream, &info)?;
         let mut horizon = replay_horizon(config, streams, &table);
         horizon.streams = horizon.streams.max(1);
         horizon.check(client.database(), &info).map_err(PipelineError::from)?;
-        let sink = TableSink::new(client.clone(), &info, mapping.columns()).map_err(PipelineError::from)?;
+        let sink = TableSink::new(client.clone(), &info, mapping.columns())?;
         Ok(Self { connection: kafka_connection(config), client, mapping, sink, table })
     }
 }

@@ -1,0 +1,209 @@
+//! `nova replay`: what an outage took from ClickHouse comes back from Kafka, once, beside the application, however often the
+//! replay is killed.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::{Value, json};
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+use xtask::installation::{clickhouse_number, clickhouse_rows};
+
+use crate::engagement::hourly;
+use crate::wait::{s, until};
+use crate::world::{Answer, World};
+
+/// For the whole scenario.
+pub(crate) const LIMIT: Duration = s(420);
+/// Each of so many people likes each of so many posts.
+const PEOPLE: i32 = 1_000;
+const POSTS: i32 = 1_000;
+const LIKES: i64 = 1_000_000;
+/// People whose likes are one transaction.
+const AT_ONCE: i32 = 100;
+const KILLS: i64 = 5;
+const TABLE: &str = "nova.post_engagement_events";
+/// The month of these likes; the application writes today.
+const MONTH: &str = "202503";
+const REPLAY: [&str; 7] = ["replay", "kafka", "--stream", "likes", "--from", "earliest", "--execute"];
+
+/// GIVEN a million likes / WHEN their month is dropped, and rows of the application's own likes with it, and they are replayed
+/// beside the application, killed five times and interrupted once / THEN reconcile and audit find nothing, aggregates
+/// equal a recount, and another replay writes nothing.
+pub(crate) async fn replay(world: &mut World) -> Result<()> {
+    world.traffic(3, 200.0).await?;
+    million(world).await?;
+    let load = world.load(50.0);
+    let told = load
+        .around(async {
+            load.goes_on_for(50).await?;
+            lose(world).await?;
+            let plan = nova(world, &["replay", "kafka", "--stream", "likes", "--from", "earliest"]).await?;
+            ensure!(plan.code == Some(0) && plan.stdout.contains("nothing was done"), "{plan:?}");
+            ensure!(jobs(world).await?.is_empty(), "a plan is no job");
+            for kill in 1..=KILLS {
+                killed(world, LIKES * kill / (KILLS + 2)).await?;
+            }
+            let interrupted = interrupted(world, LIKES * (KILLS + 1) / (KILLS + 2)).await?;
+            let done = nova(world, &REPLAY).await?;
+            ensure!(done.code == Some(0), "{done:?}");
+            ensure!(
+                done.stdout.contains("goes on with") && done.stdout.contains("rows written"),
+                "{}",
+                done.stdout
+            );
+            Ok(format!("{interrupted}{}", done.stdout))
+        })
+        .await?;
+    world.note(&told);
+    let standing = jobs(world).await?;
+    ensure!(standing.len() == 1 && standing[0][0] == "done", "one job, done: {standing:?}");
+    ensure!(standing[0][1] == standing[0][2], "done and total: {standing:?}");
+
+    for command in [&["reconcile"][..], &["audit", "--stream", "likes"]] {
+        let answer = nova(world, command).await?;
+        ensure!(answer.code == Some(0), "{command:?}: {answer:?}");
+    }
+    hourly(world).await?;
+    let again = nova(world, &[&REPLAY[..], &["-o", "json"]].concat()).await?;
+    ensure!(again.code == Some(0), "{again:?}");
+    let report: Value = serde_json::from_str(&again.stdout)?;
+    ensure!(
+        report["result"]["rows_written"] == 0 && report["result"]["left_out"] == 0,
+        "{}",
+        report["result"]
+    );
+    ensure!(report["goes_on"] == Value::Null && report["result"]["state"] == "done", "{report}");
+    Ok(())
+}
+
+/// People, posts and likes by the shortest way into PostgreSQL; returns when ClickHouse has them.
+async fn million(world: &World) -> Result<()> {
+    let uuid = |what: &str, number: &str| format!("md5('{what}' || {number})::uuid");
+    let person = uuid("replay person ", "u");
+    let setting_up = [
+        format!(
+            "INSERT INTO users (id, handle) SELECT {person}, 'replay ' || u FROM generate_series(1, {PEOPLE}) u"
+        ),
+        format!(
+            "INSERT INTO posts (id, author_id, body, created_at) \
+             SELECT {}, {}, 'replay', now() FROM generate_series(1, {POSTS}) p",
+            uuid("replay post ", "p"),
+            uuid("replay person ", "1")
+        ),
+    ];
+    for sql in setting_up {
+        sqlx::query(sqlx::AssertSqlSafe(sql)).execute(world.postgres()).await?;
+    }
+    for first in (1..=PEOPLE).step_by(usize::try_from(AT_ONCE)?) {
+        let last = first + AT_ONCE - 1;
+        let sql = format!(
+            "INSERT INTO likes (id, post_id, post_created_at, user_id, created_at) \
+             SELECT md5('replay like ' || p.id || u)::uuid, p.id, p.created_at, {person}, \
+             timestamptz '2025-03-02 00:00:00Z' + u * interval '1 minute' \
+             FROM posts p CROSS JOIN generate_series({first}, {last}) u WHERE p.body = 'replay'"
+        );
+        sqlx::query(sqlx::AssertSqlSafe(sql)).execute(world.postgres()).await?;
+    }
+    until("all likes are in ClickHouse", s(240), async || {
+        let found = rows_of_month(world).await?;
+        ensure!(found == LIKES, "{found} rows");
+        Ok(())
+    })
+    .await
+}
+
+async fn rows_of_month(world: &World) -> Result<i64> {
+    let sql = format!("SELECT count() FROM {TABLE} WHERE toYYYYMM(event_time) = {MONTH}");
+    clickhouse_number(world.clickhouse()?, &sql).await
+}
+
+/// Drops the month, and rows of today's likes, as a disk would: without regard to what belongs together.
+async fn lose(world: &World) -> Result<()> {
+    for sql in [
+        format!("ALTER TABLE {TABLE} DROP PARTITION {MONTH}"),
+        format!(
+            "ALTER TABLE {TABLE} DELETE WHERE topic = 'cdc.likes' AND kafka_offset % 5 IN (1, 3) SETTINGS mutations_sync = 2"
+        ),
+    ] {
+        world.clickhouse()?.query(&sql).await.context(sql)?;
+    }
+    ensure!(rows_of_month(world).await? == 0, "nothing was lost");
+    Ok(())
+}
+
+/// The standings of all replays of likes: state, messages done and to be done.
+async fn jobs(world: &World) -> Result<Vec<Vec<String>>> {
+    let sql = "SELECT argMax(state, seq), argMax(done, seq), argMax(total, seq) FROM nova.jobs WHERE stream = 'likes' \
+               AND request LIKE '%--from earliest%' GROUP BY job_id";
+    clickhouse_rows(world.clickhouse()?, sql).await
+}
+
+fn spawn(world: &World, log: &Path) -> Result<Child> {
+    let file = std::fs::File::create(log)?;
+    let mut command = Command::new(&world.installation.nova);
+    command.arg("--config").arg(&world.installation.config).args(REPLAY);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(file);
+    Ok(command.kill_on_drop(true).spawn()?)
+}
+
+fn log(world: &World, name: &str) -> Result<PathBuf> {
+    Ok(world.stack.run_dir.subdir("replay")?.join(name))
+}
+
+/// Waits until so many rows are back.
+async fn back(world: &World, child: &mut Child, rows: i64, log: &Path) -> Result<()> {
+    until(&format!("{rows} rows are back"), s(120), async || {
+        let ended = child.try_wait()?;
+        ensure!(ended.is_none(), "it ended: {}", std::fs::read_to_string(log)?);
+        let found = rows_of_month(world).await?;
+        ensure!(found >= rows, "{found} rows");
+        Ok(())
+    })
+    .await
+}
+
+/// Lets a replay run until so many rows are back, and kills it.
+async fn killed(world: &World, rows: i64) -> Result<()> {
+    let log = log(world, &format!("killed-{rows}.log"))?;
+    let mut child = spawn(world, &log)?;
+    back(world, &mut child, rows, &log).await?;
+    child.kill().await?;
+    ensure!(rows_of_month(world).await? < LIKES, "it was killed too late to show anything");
+    Ok(())
+}
+
+/// The same with Ctrl-C: it ends where it can go on, and says how. Answers what it said.
+async fn interrupted(world: &World, rows: i64) -> Result<String> {
+    let log = log(world, "interrupted.log")?;
+    let mut child = spawn(world, &log)?;
+    back(world, &mut child, rows, &log).await?;
+    let id = child.id().context("it has ended")?;
+    kill(Pid::from_raw(i32::try_from(id)?), Signal::SIGINT)?;
+    let status = timeout(s(60), child.wait()).await.context("it did not end after SIGINT")??;
+    let said = std::fs::read_to_string(&log)?;
+    ensure!(status.code() == Some(130), "{status}: {said}");
+    ensure!(said.contains("nova replay kafka --stream likes --from earliest --to now --execute"), "{said}");
+    ensure!(json!(jobs(world).await?).to_string().contains("stopped"), "{:?}", jobs(world).await?);
+    Ok(said)
+}
+
+/// Like [`World::nova`], for commands that may take long.
+async fn nova(world: &World, args: &[&str]) -> Result<Answer> {
+    let mut command = Command::new(&world.installation.nova);
+    command.arg("--config").arg(&world.installation.config).args(args);
+    command.stdin(Stdio::null()).kill_on_drop(true);
+    let begun = std::time::Instant::now();
+    let output = timeout(s(240), command.output()).await;
+    let output = output.with_context(|| format!("nova {} did not end", args.join(" ")))??;
+    Ok(Answer {
+        code: output.status.code(),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        took: begun.elapsed(),
+    })
+}
