@@ -18,25 +18,32 @@ use crate::wait::{s, until};
 use crate::world::{Answer, World};
 
 /// For the whole scenario.
-pub(crate) const LIMIT: Duration = s(420);
-/// Each of so many people likes each of so many posts.
-const PEOPLE: i32 = 200;
-const POSTS: i32 = 1_000;
-const LIKES: i64 = PEOPLE as i64 * POSTS as i64;
+pub(crate) const LIMIT: Duration = s(600);
+/// Each of so many people likes each of so many posts; `TEST_REPLAY_PEOPLE=1000` makes it a million likes.
+const PEOPLE: i64 = 400;
+const POSTS: i64 = 1_000;
 /// People whose likes are one transaction.
-const AT_ONCE: i32 = 100;
+const AT_ONCE: i64 = 100;
 const KILLS: u32 = 5;
 const TABLE: &str = "nova.post_engagement_events";
 /// The month of these likes; the application writes today.
 const MONTH: &str = "202503";
 const REPLAY: [&str; 7] = ["replay", "kafka", "--stream", "likes", "--from", "earliest", "--execute"];
 
-/// GIVEN a million likes / WHEN their month is dropped, and rows of the application's own likes with it, and they are replayed
+fn people() -> i64 {
+    std::env::var("TEST_REPLAY_PEOPLE").ok().and_then(|text| text.parse().ok()).unwrap_or(PEOPLE)
+}
+
+fn likes() -> i64 {
+    people() * POSTS
+}
+
+/// GIVEN hundreds of thousands of likes / WHEN their month is dropped, and rows of the application's own likes with it, and they are replayed
 /// beside the application, killed five times and interrupted once / THEN reconcile and audit find nothing, aggregates
 /// equal a recount, and another replay writes nothing.
 pub(crate) async fn replay(world: &mut World) -> Result<()> {
     world.traffic(3, 200.0).await?;
-    million(world).await?;
+    like(world).await?;
     let load = world.load(50.0);
     let told = load
         .around(async {
@@ -82,12 +89,13 @@ pub(crate) async fn replay(world: &mut World) -> Result<()> {
 }
 
 /// People, posts and likes by the shortest way into PostgreSQL; returns when ClickHouse has them.
-async fn million(world: &World) -> Result<()> {
+async fn like(world: &World) -> Result<()> {
     let uuid = |what: &str, number: &str| format!("md5('{what}' || {number})::uuid");
     let person = uuid("replay person ", "u");
     let setting_up = [
         format!(
-            "INSERT INTO users (id, handle) SELECT {person}, 'replay ' || u FROM generate_series(1, {PEOPLE}) u"
+            "INSERT INTO users (id, handle) SELECT {person}, 'replay ' || u FROM generate_series(1, {}) u",
+            people()
         ),
         format!(
             "INSERT INTO posts (id, author_id, body, created_at) \
@@ -99,8 +107,8 @@ async fn million(world: &World) -> Result<()> {
     for sql in setting_up {
         sqlx::query(sqlx::AssertSqlSafe(sql)).execute(world.postgres()).await?;
     }
-    for first in (1..=PEOPLE).step_by(usize::try_from(AT_ONCE)?) {
-        let last = first + AT_ONCE - 1;
+    for first in (1..=people()).step_by(usize::try_from(AT_ONCE)?) {
+        let last = people().min(first + AT_ONCE - 1);
         let sql = format!(
             "INSERT INTO likes (id, post_id, post_created_at, user_id, created_at) \
              SELECT md5('replay like ' || p.id || u)::uuid, p.id, p.created_at, {person}, \
@@ -109,9 +117,9 @@ async fn million(world: &World) -> Result<()> {
         );
         sqlx::query(sqlx::AssertSqlSafe(sql)).execute(world.postgres()).await?;
     }
-    until("all likes are in ClickHouse", s(240), async || {
+    until("all likes are in ClickHouse", s(300), async || {
         let found = rows_of_month(world).await?;
-        ensure!(found == LIKES, "{found} rows");
+        ensure!(found == likes(), "{found} rows");
         Ok(())
     })
     .await
@@ -133,7 +141,7 @@ async fn lose(world: &World) -> Result<()> {
     ] {
         world.clickhouse()?.query(&sql).await.context(sql)?;
     }
-    ensure!(rows_of_month(world).await? < LIKES / 100, "the month is still there");
+    ensure!(rows_of_month(world).await? < likes() / 100, "the month is still there");
     Ok(())
 }
 
@@ -148,6 +156,8 @@ fn spawn(world: &World, log: &Path) -> Result<Child> {
     let file = std::fs::File::create(log)?;
     let mut command = Command::new(&world.installation.nova);
     command.arg("--config").arg(&world.installation.config).args(REPLAY);
+    // A twentieth of all in a chunk: there is something left for each process.
+    command.args(["--max-rows-per-second", &(likes() / 40).to_string()]);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(file);
     Ok(command.kill_on_drop(true).spawn()?)
 }
@@ -168,7 +178,7 @@ async fn under_way(world: &World, log: &Path) -> Result<Child> {
     })
     .await?;
     ensure!(
-        rows_of_month(world).await? < LIKES,
+        rows_of_month(world).await? < likes(),
         "it has brought all of them back: too late to show anything"
     );
     Ok(child)

@@ -121,6 +121,10 @@ fn forward(level: RDKafkaLogLevel, facility: &str, message: &str) {
 }
 
 fn complain(error: &KafkaError, reason: &str) {
+    // Where a reader that stands at the end is asked to say so; it hears of it by `poll`, too.
+    if error.rdkafka_error_code() == Some(Code::PartitionEOF) {
+        return;
+    }
     // A warning: librdkafka reconnects by itself; what cannot heal comes out of `next` as an error.
     tracing::warn!(target: "librdkafka", %error, "{reason}");
 }
