@@ -9,6 +9,7 @@
 mod admin;
 mod audit;
 mod bad_input;
+mod canary;
 mod checks;
 mod collector;
 mod commands;
@@ -73,6 +74,7 @@ fn trials(stage: &Arc<Stage>) -> Vec<Trial> {
         stage.trial("offsets_expired", offsets::offsets_expired),
         stage.trial("offsets_topic_made_again", offsets::offsets_topic_made_again),
         stage.trial("tracing", tracing::tracing),
+        stage.trial("canary", canary::canary),
         stage.trial("sigterm_under_load", faults::sigterm_under_load),
         stage.trial("rebalance", faults::rebalance),
         stage.trial("clickhouse_down", outages::clickhouse_down),

@@ -11,8 +11,9 @@ use crate::capacity::{self, CapacityArgs};
 use crate::chaos::Fault;
 use crate::interrupt::{Interrupted, unless_interrupted};
 use crate::prerequisites::Missing;
+use crate::sbom::{self, SbomArgs};
 use crate::up::{self, UpArgs};
-use crate::{chaos, check, demo, instructions};
+use crate::{chaos, check, demo, deny, instructions};
 
 /// Development tasks of Nova CDC on the real servers.
 #[derive(Debug, Parser)]
@@ -36,6 +37,10 @@ enum Command {
     Test(TestArgs),
     /// Count the instructions that decoding, mapping and encoding a message take, and compare with the baseline
     Instructions(InstructionsArgs),
+    /// Check what the dependencies are: licences, bans, sources, and advisories where their database can be reached
+    Deny,
+    /// Write what a package is made of, as a CycloneDX document
+    Sbom(SbomArgs),
     /// Start the servers alone and leave them running; prints `export` lines
     Up(UpArgs),
     /// Stop the servers that `up` left running
@@ -136,6 +141,8 @@ pub async fn run(cli: Cli) -> Result<()> {
             Command::Capacity(args) => capacity::run(&args),
             Command::Test(args) => check::run(args).await,
             Command::Instructions(args) => instructions::run(args.record).await,
+            Command::Deny => deny::run().await,
+            Command::Sbom(args) => sbom::run(&args),
             Command::Up(args) => up::up(args).await,
             Command::Down => up::down().await,
         }

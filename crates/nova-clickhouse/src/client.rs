@@ -7,6 +7,7 @@
 //! into the URL.
 
 use std::error::Error;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -51,6 +52,8 @@ pub struct Client {
     database: String,
     user: String,
     password: SecretString,
+    /// The name of the server that has answered first, where only one may answer.
+    only: Option<Arc<OnceLock<String>>>,
 }
 
 impl Client {
@@ -67,7 +70,20 @@ impl Client {
             .pool_idle_timeout(POOL_IDLE)
             .build()
             .map_err(|error| ClickHouseError::Options(chain(&error)))?;
-        Ok(Self { http, endpoint, database, user, password })
+        Ok(Self { http, endpoint, database, user, password, only: None })
+    }
+
+    /// The same, bound to the server that answers first: an answer of another one is
+    /// [`ClickHouseError::AnotherServer`]. Servers are told apart by `display_name`, their host's name by default.
+    #[must_use]
+    pub fn of_one_server(mut self) -> Self {
+        self.only = Some(Arc::default());
+        self
+    }
+
+    /// Whether [`Client::of_one_server`] made it.
+    pub(crate) fn is_of_one_server(&self) -> bool {
+        self.only.is_some()
     }
 
     /// The database that statements run in.
@@ -133,10 +149,12 @@ impl Client {
         let body = self.exchange(request).await?;
         body.split(|byte| *byte == b'\n')
             .filter(|line| !line.is_empty())
-            .map(|line| {
+            .enumerate()
+            .map(|(row, line)| {
+                // Neither the row nor the parser's words, which repeat values: they may be user data.
                 serde_json::from_slice(line).map_err(|error| {
-                    let line = bounded(&String::from_utf8_lossy(line), 200);
-                    self.unreadable(format!("{error} in the row {line}"))
+                    let (row, column) = (row + 1, error.column());
+                    self.unreadable(format!("row {row} is not what was asked for, at its byte {column}"))
                 })
             })
             .collect()
@@ -194,6 +212,7 @@ impl Client {
 
     async fn exchange(&self, request: RequestBuilder) -> Result<Bytes, ClickHouseError> {
         let response = request.send().await.map_err(|error| self.broken(&error))?;
+        self.same_server(&response)?;
         let status = response.status();
         let code =
             header(&response, "X-ClickHouse-Exception-Code").and_then(|value| value.trim().parse().ok());
@@ -212,6 +231,19 @@ impl Client {
         }
         let text = String::from_utf8_lossy(&body);
         Err(self.refused(status.as_u16(), code.or_else(|| code_in_text(&text)), &text))
+    }
+
+    fn same_server(&self, response: &Response) -> Result<(), ClickHouseError> {
+        let (Some(only), Some(name)) = (&self.only, header(response, "X-ClickHouse-Server-Display-Name"))
+        else {
+            return Ok(());
+        };
+        let first = only.get_or_init(|| name.to_owned());
+        if first == name {
+            return Ok(());
+        }
+        let (endpoint, first, name) = (self.endpoint.to_string(), first.clone(), name.to_owned());
+        Err(ClickHouseError::AnotherServer { endpoint, first, name })
     }
 
     fn refused(&self, status: u16, code: Option<i32>, text: &str) -> ClickHouseError {

@@ -167,7 +167,31 @@ async fn rows_that_do_not_fit_say_which() {
     };
     let (outcome, ()) = tokio::join!(client.query_rows::<Row>("SELECT 1", &[]), serve);
     let text = outcome.unwrap_err().to_string();
-    assert!(text.contains(r#"{"n":"x"}"#), "{text}");
+    assert!(text.contains("row 2 ") && text.contains("byte 8"), "{text}");
+}
+
+#[tokio::test]
+async fn an_answer_of_another_server_is_refused_where_one_must_answer() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let client = client(format!("http://{}", listener.local_addr().unwrap())).of_one_server();
+    let serve = async {
+        for name in ["ch-0", "ch-0", "ch-1"] {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            read_request(&mut stream).await;
+            let headers = format!("X-ClickHouse-Server-Display-Name: {name}\r\n");
+            stream.write_all(answer("200 OK", &headers, "1\n").as_bytes()).await.unwrap();
+        }
+    };
+    let ask = async {
+        let clone = client.clone();
+        client.query_text("SELECT 1", &[]).await.unwrap();
+        clone.query_text("SELECT 1", &[]).await.unwrap();
+        client.query_text("SELECT 1", &[]).await.unwrap_err()
+    };
+    let (error, ()) = tokio::join!(ask, serve);
+    assert_eq!(error.kind(), ErrorKind::Misconfigured);
+    let text = error.to_string();
+    assert!(text.contains("`ch-0`") && text.contains("`ch-1`") && text.contains("clickhouse.url"), "{text}");
 }
 
 #[test]

@@ -57,6 +57,19 @@ pub enum ClickHouseError {
         /// What is wrong with it.
         reason: String,
     },
+    /// More than one server stands behind the address, where one must answer for its own inserts.
+    #[error(
+        "ClickHouse at {endpoint} was `{first}` and is now `{name}`: only the server that took an insert can say whether it \
+         is there; let clickhouse.url name one server, and after a change of server start again (docs/cluster.md)"
+    )]
+    AnotherServer {
+        /// The address.
+        endpoint: String,
+        /// The server that answered first.
+        first: String,
+        /// The one that answered now.
+        name: String,
+    },
     /// The connection settings cannot work.
     #[error("ClickHouse connection: {0}")]
     Options(String),
@@ -84,7 +97,7 @@ impl ClickHouseError {
                 _ => ErrorKind::Unknown,
             },
             Self::Answer { .. } => ErrorKind::Unknown,
-            Self::Options(_) => ErrorKind::Misconfigured,
+            Self::AnotherServer { .. } | Self::Options(_) => ErrorKind::Misconfigured,
             Self::Schema(_) => ErrorKind::SchemaMismatch,
         }
     }

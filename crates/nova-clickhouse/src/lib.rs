@@ -11,8 +11,10 @@ mod block_row;
 mod client;
 #[cfg(test)]
 mod client_tests;
+mod cluster;
 pub mod codes;
 mod contradiction;
+mod ddl;
 mod encoder;
 mod error;
 mod history;
@@ -34,6 +36,8 @@ mod template;
 mod window;
 
 pub use client::{Client, ClientOptions};
+pub use cluster::local_table;
+pub use ddl::Ddl;
 pub use error::ClickHouseError;
 pub use jobs::{HEARD_WITHIN, JobKind, JobRow, JobState, Jobs};
 pub use letter_actions::{LetterAction, LetterMark, mark_letters, marked_letters};

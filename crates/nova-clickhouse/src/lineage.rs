@@ -5,7 +5,6 @@
 
 use nova_pipeline::{Ranges, RowId};
 
-use crate::answer::bounded;
 use crate::sql::identifier;
 use crate::{ClickHouseError, Client};
 
@@ -70,8 +69,8 @@ fn row_id(line: &str) -> Option<RowId> {
 
 fn unreadable(table: &str, line: &str) -> ClickHouseError {
     ClickHouseError::Schema(format!(
-        "table `{table}`: `{}` is no answer to a question about its rows",
-        bounded(line, 80)
+        "table `{table}`: a line of {} characters is no answer to a question about its rows",
+        line.chars().count()
     ))
 }
 

@@ -16,8 +16,7 @@ use serde::Deserialize;
 use thiserror::Error;
 
 use crate::sql::{identifier, literal_content};
-use crate::template::{fill, statements};
-use crate::{ClickHouseError, Client, Migration, TemplateError, TemplateValues, codes};
+use crate::{ClickHouseError, Client, Ddl, Migration, TemplateError, TemplateValues, codes};
 
 /// Why migrating stopped.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -50,6 +49,17 @@ pub enum MigrateError {
         /// The highest version known.
         known: u32,
     },
+    /// The database was made for one server and is now to be on a cluster, or the other way round.
+    #[error(
+        "database `{database}` was made for {made_for}, and clickhouse.cluster says otherwise; \
+         correct clickhouse.cluster, or name another database and let it be filled from the topics"
+    )]
+    OtherForm {
+        /// The database.
+        database: String,
+        /// What it was made for.
+        made_for: &'static str,
+    },
     /// A file cannot be used.
     #[error("{name}: {source}")]
     Template {
@@ -79,7 +89,7 @@ impl MigrateError {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Edited { .. } | Self::Newer { .. } => ErrorKind::SchemaMismatch,
-            Self::Template { .. } => ErrorKind::Misconfigured,
+            Self::OtherForm { .. } | Self::Template { .. } => ErrorKind::Misconfigured,
             Self::Statement { source, .. } | Self::Record(source) => source.kind(),
         }
     }
@@ -88,8 +98,7 @@ impl MigrateError {
 /// Applies migrations to the client's database.
 pub struct Migrator<'m> {
     client: &'m Client,
-    values: &'m TemplateValues,
-    migrations: &'m [Migration],
+    ddl: Ddl<'m>,
 }
 
 impl fmt::Debug for Migrator<'_> {
@@ -102,7 +111,14 @@ impl<'m> Migrator<'m> {
     /// A migrator; `migrations` is [`MIGRATIONS`](crate::MIGRATIONS) everywhere but in tests.
     #[must_use]
     pub fn new(client: &'m Client, values: &'m TemplateValues, migrations: &'m [Migration]) -> Self {
-        Self { client, values, migrations }
+        Self { client, ddl: Ddl { database: client.database(), cluster: "", values, migrations } }
+    }
+
+    /// The same for every server of a cluster, by one of them; an empty name means the one server.
+    #[must_use]
+    pub fn on_cluster(mut self, cluster: &'m str) -> Self {
+        self.ddl.cluster = cluster;
+        self
     }
 
     /// The migrations that are not applied yet, in order; nothing is changed. A database that does not exist has all
@@ -112,15 +128,18 @@ impl<'m> Migrator<'m> {
     /// An edited or unknown applied migration, a file that cannot be used, a failed request.
     pub async fn plan(&self) -> Result<Vec<Migration>, MigrateError> {
         let recorded = self.recorded().await?;
-        let known = self.migrations.iter().map(|migration| migration.version).max().unwrap_or_default();
+        if !recorded.is_empty() {
+            self.check_form().await?;
+        }
+        let known = self.ddl.migrations.iter().map(|migration| migration.version).max().unwrap_or_default();
         if let Some((version, records)) = recorded.last_key_value().filter(|(version, _)| **version > known) {
             let name = records.first().map(|record| record.name.clone()).unwrap_or_default();
             let database = self.client.database().to_owned();
             return Err(MigrateError::Newer { database, found: *version, name, known });
         }
         let mut pending = Vec::new();
-        for migration in self.migrations {
-            self.rendered(migration)?;
+        for migration in self.ddl.migrations {
+            self.ddl.statements(migration)?;
             let Some(records) = recorded.get(&migration.version) else {
                 pending.push(*migration);
                 continue;
@@ -140,17 +159,12 @@ impl<'m> Migrator<'m> {
     /// As [`Migrator::plan`], and a statement that the server refuses; what came before it stays applied.
     pub async fn apply(&self) -> Result<Vec<Migration>, MigrateError> {
         let pending = self.plan().await?;
-        let database = identifier(self.client.database());
-        // Refreshable views need Atomic; the server's `default` database may be of another engine.
-        let create_database = format!("CREATE DATABASE IF NOT EXISTS {database} ENGINE = Atomic");
-        self.client.execute_outside(&create_database).await.map_err(MigrateError::Record)?;
-        let create_table = format!(
-            "CREATE TABLE IF NOT EXISTS {database}.nova_migrations (version UInt32, name String, checksum String, \
-             applied_at DateTime64(3, 'UTC') DEFAULT now64(3), nova_version String) ENGINE = MergeTree ORDER BY version"
-        );
-        self.client.execute(&create_table).await.map_err(MigrateError::Record)?;
+        self.client.execute_outside(&self.ddl.create_database()).await.map_err(MigrateError::Record)?;
+        for statement in self.ddl.create_record()? {
+            self.client.execute(&statement).await.map_err(MigrateError::Record)?;
+        }
         for migration in &pending {
-            for (index, statement) in self.rendered(migration)?.iter().enumerate() {
+            for (index, statement) in self.ddl.statements(migration)?.iter().enumerate() {
                 self.client
                     .execute(statement)
                     .await
@@ -162,18 +176,9 @@ impl<'m> Migrator<'m> {
         Ok(pending)
     }
 
-    fn rendered(&self, migration: &Migration) -> Result<Vec<String>, MigrateError> {
-        let database = self.client.database();
-        statements(migration.sql)
-            .and_then(|split| {
-                split.iter().map(|text| fill(text, |name| self.values.value(database, name))).collect()
-            })
-            .map_err(|source| MigrateError::Template { name: migration.name.to_owned(), source })
-    }
-
     /// A refusal may quote the statement, and with it the password.
     fn failed(&self, migration: &Migration, statement: usize, mut source: ClickHouseError) -> MigrateError {
-        let secret = self.values.postgres_password.expose_secret();
+        let secret = self.ddl.values.postgres_password.expose_secret();
         if let ClickHouseError::Exception { message, .. } = &mut source
             && !secret.is_empty()
         {
@@ -196,6 +201,18 @@ impl<'m> Migrator<'m> {
             by_version.entry(record.version).or_default().push(record);
         }
         Ok(by_version)
+    }
+
+    /// The record itself is replicated on a cluster, and there alone.
+    async fn check_form(&self) -> Result<(), MigrateError> {
+        let sql = "SELECT engine FROM system.tables WHERE database = currentDatabase() AND name = 'nova_migrations'";
+        let engine = self.client.query_text(sql, &[]).await.map_err(MigrateError::Record)?;
+        let replicated = engine.starts_with("Replicated");
+        if replicated != self.ddl.cluster.is_empty() {
+            return Ok(());
+        }
+        let made_for = if replicated { "a cluster" } else { "one server" };
+        Err(MigrateError::OtherForm { database: self.client.database().to_owned(), made_for })
     }
 
     async fn record(&self, migration: &Migration) -> Result<(), MigrateError> {

@@ -68,9 +68,8 @@ pub struct TemplateValues {
 }
 
 impl TemplateValues {
-    pub(crate) fn value<'v>(&'v self, database: &'v str, name: &str) -> Option<Value<'v>> {
+    pub(crate) fn value(&self, name: &str) -> Option<Value<'_>> {
         Some(match name {
-            "database" => Value::Identifier(database),
             "postgres_host" => Value::Literal(&self.postgres_host),
             "postgres_port" => Value::Number(self.postgres_port),
             "postgres_database" => Value::Literal(&self.postgres_database),

@@ -37,7 +37,8 @@ impl TableInfo {
     /// Asks the server.
     ///
     /// # Errors
-    /// No such table, a column that streams cannot write and the server does not fill, or a failed request.
+    /// No such table, an engine that Nova's tokens and questions do not reach through, a column that streams cannot write and
+    /// the server does not fill, or a failed request.
     pub async fn read(client: &Client, table: &str) -> Result<Self, ClickHouseError> {
         let name = [("table", table)];
         let facts: Vec<TableRow> = client
@@ -53,6 +54,7 @@ impl TableInfo {
                 client.database()
             )));
         };
+        check_engine(table, &facts.engine, client.is_of_one_server())?;
         let columns: Vec<ColumnRow> = client
             .query_rows(
                 "SELECT name, type, default_kind FROM system.columns \
@@ -86,6 +88,23 @@ impl TableInfo {
     pub fn type_text(&self, column: &str) -> Option<&str> {
         self.types.get(column).map(String::as_str)
     }
+}
+
+/// Tokens and questions are answered by one server, so the table must be that server's own.
+fn check_engine(table: &str, engine: &str, one_server: bool) -> Result<(), ClickHouseError> {
+    if engine == "Distributed" {
+        return Err(ClickHouseError::Schema(format!(
+            "table `{table}` is Distributed: it hands rows on to servers that neither token nor question reaches; set \
+             clickhouse.cluster, so that streams write into `<table>_local`"
+        )));
+    }
+    if engine.starts_with("Replicated") && !one_server {
+        return Err(ClickHouseError::Schema(format!(
+            "table `{table}` is replicated, and only the replica that took an insert can say at once that it is there; set \
+             clickhouse.cluster, and let clickhouse.url name one server, not what stands before several"
+        )));
+    }
+    Ok(())
 }
 
 /// The user's grants, one statement each, as `SHOW GRANTS` writes them.
@@ -185,6 +204,18 @@ mod tests {
         assert_eq!(kept.iter().map(|column| column.name.as_str()).collect::<Vec<_>>(), ["id"]);
         let error = writable("t", vec![row("tags", "Map(String, String)", "")]).unwrap_err().to_string();
         assert!(error.contains("column `tags`") && error.contains("DEFAULT"), "{error}");
+    }
+
+    #[test]
+    fn a_table_that_one_server_does_not_answer_for_is_refused_with_the_cure() {
+        for one_server in [false, true] {
+            assert_eq!(check_engine("t", "MergeTree", one_server), Ok(()));
+            let error = check_engine("t", "Distributed", one_server).unwrap_err().to_string();
+            assert!(error.contains("`t`") && error.contains("clickhouse.cluster"), "{error}");
+        }
+        assert_eq!(check_engine("t", "ReplicatedMergeTree", true), Ok(()));
+        let error = check_engine("t", "ReplicatedMergeTree", false).unwrap_err().to_string();
+        assert!(error.contains("`t`") && error.contains("clickhouse.url"), "{error}");
     }
 
     #[test]

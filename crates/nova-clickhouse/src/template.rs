@@ -21,6 +21,9 @@ pub enum TemplateError {
     /// A quote or comment that is not closed.
     #[error("{0} is not closed before the end of the file")]
     OpenEnd(&'static str),
+    /// A statement that nobody has said how to make on a cluster.
+    #[error("`{0} …` has no form for a cluster; give it one in nova-clickhouse/src/cluster.rs")]
+    NoClusterForm(String),
 }
 
 /// What a placeholder stands for.

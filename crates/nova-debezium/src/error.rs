@@ -1,21 +1,27 @@
 //! Errors of decoding and of reading values.
 //!
-//! Invariant: an error names the place inside the message, what was expected and what was found, and holds
-//! at most [`FOUND_CHARS`] characters of the message's own text, since that text is user data.
+//! Invariant: an error names the place inside the message, what was expected, and what was found by its kind and length, never
+//! by itself: errors go into logs and headers, and values are user data. Who needs the value looks at the message.
 
 use std::fmt;
 
 use thiserror::Error;
 
-/// The most characters of a message that an error repeats.
+/// The most characters of a name that an error repeats.
 pub const FOUND_CHARS: usize = 64;
 
-/// Text from a message, cut to [`FOUND_CHARS`] characters.
+/// What was found: a name, cut to [`FOUND_CHARS`] characters, or a value in words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found(String);
 
 impl Found {
-    pub(crate) fn new(text: &str) -> Self {
+    /// A JSON value, by its kind and length.
+    pub(crate) fn value(raw: &str) -> Self {
+        Self(nova_envelope::value_in_words(raw))
+    }
+
+    /// The name of a column or of a type.
+    pub(crate) fn name(text: &str) -> Self {
         match text.char_indices().nth(FOUND_CHARS - 1) {
             Some((at, last)) if at + last.len_utf8() < text.len() => {
                 Self(format!("{}…", text.get(..at).unwrap_or_default()))
@@ -52,14 +58,12 @@ pub enum DecodeErrorKind {
         offset: usize,
     },
     /// The value is no JSON document.
-    #[error("expected JSON, but {problem} at byte {offset}, near `{found}`")]
+    #[error("expected JSON, but {problem} at byte {offset}")]
     Json {
         /// What the parser says.
         problem: String,
         /// Position in the record's value.
         offset: usize,
-        /// The text that ends at this position.
-        found: Found,
     },
     /// A part has another type than Debezium gives it.
     #[error("expected {expected}, found {found}")]
@@ -76,7 +80,7 @@ pub enum DecodeErrorKind {
         expected: &'static str,
     },
     /// `op` is none of `c u d r t m`.
-    #[error("unknown operation `{found}`; expected c, u, d, r, t or m")]
+    #[error("expected the operation c, u, d, r, t or m, found {found}")]
     UnknownOp {
         /// The operation.
         found: Found,
@@ -110,11 +114,11 @@ pub struct ValueError {
 #[non_exhaustive]
 pub enum ValueErrorKind {
     /// The value has another type or form.
-    #[error("expected {expected}, found `{found}`")]
+    #[error("expected {expected}, found {found}")]
     Type {
         /// What was asked for.
         expected: &'static str,
-        /// The value's JSON text.
+        /// What is there.
         found: Found,
     },
     /// The column is NULL; ask [`crate::Field::is_null`] first.
@@ -137,31 +141,31 @@ pub enum ValueErrorKind {
         semantic: Found,
     },
     /// A number of time units, but neither a schema nor the caller says which unit.
-    #[error("`{found}` has no unit: declare milliseconds, microseconds or nanoseconds, or embed schemas")]
+    #[error("{found} has no unit: declare milliseconds, microseconds or nanoseconds, or embed schemas")]
     UnitUnknown {
         /// The number.
         found: Found,
     },
     /// PostgreSQL's `infinity` or `-infinity`, or a time that PostgreSQL itself could not hold.
-    #[error("expected a finite time within PostgreSQL's range, found `{found}`")]
+    #[error("expected a finite time within PostgreSQL's range, found {found}")]
     Infinite {
-        /// The value's JSON text.
+        /// What is there.
         found: Found,
     },
     /// The number does not fit the type asked for.
-    #[error("`{found}` does not fit {expected}")]
+    #[error("{found} does not fit {expected}")]
     Overflow {
         /// The type asked for.
         expected: &'static str,
-        /// The value's JSON text.
+        /// What is there.
         found: Found,
     },
     /// The value has digits that the type asked for would drop.
-    #[error("`{found}` has more digits than {expected} keeps")]
+    #[error("{found} has more digits than {expected} keeps")]
     LostDigits {
         /// The type asked for.
         expected: &'static str,
-        /// The value's JSON text.
+        /// What is there.
         found: Found,
     },
 }
@@ -171,9 +175,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn found_text_is_cut_at_a_character() {
-        assert_eq!(Found::new("short").to_string(), "short");
-        assert_eq!(Found::new(&"ü".repeat(64)).to_string(), "ü".repeat(64));
-        assert_eq!(Found::new(&"ü".repeat(65)).to_string(), format!("{}…", "ü".repeat(63)));
+    fn names_are_cut_at_a_character() {
+        assert_eq!(Found::name("short").to_string(), "short");
+        assert_eq!(Found::name(&"ü".repeat(64)).to_string(), "ü".repeat(64));
+        assert_eq!(Found::name(&"ü".repeat(65)).to_string(), format!("{}…", "ü".repeat(63)));
     }
 }

@@ -281,14 +281,14 @@ impl<'a> Field<'a> {
 
     #[cold]
     fn failure(&self, expected: &'static str, problem: Problem) -> ValueError {
-        let found = Found::new(self.raw);
+        let found = Found::value(self.raw);
         let semantic =
             || self.schema().and_then(FieldSchema::semantic_name).unwrap_or("a type without a name");
         let kind = match problem {
             Problem::Type if self.is_null() => ValueErrorKind::Null { expected },
             Problem::Type => ValueErrorKind::Type { expected, found },
             Problem::Unavailable => ValueErrorKind::Unavailable,
-            Problem::Semantic => ValueErrorKind::Semantic { expected, semantic: Found::new(semantic()) },
+            Problem::Semantic => ValueErrorKind::Semantic { expected, semantic: Found::name(semantic()) },
             Problem::UnitUnknown => ValueErrorKind::UnitUnknown { found },
             Problem::Infinite => ValueErrorKind::Infinite { found },
             Problem::Overflow => ValueErrorKind::Overflow { expected, found },
@@ -297,6 +297,6 @@ impl<'a> Field<'a> {
         let Place { part, wrapped } = self.place;
         let prefix = if wrapped { "payload." } else { "" };
         let point = if part.name().is_empty() { "" } else { "." };
-        ValueError { path: format!("{prefix}{}{point}{}", part.name(), Found::new(&self.name)), kind }
+        ValueError { path: format!("{prefix}{}{point}{}", part.name(), Found::name(&self.name)), kind }
     }
 }

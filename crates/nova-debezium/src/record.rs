@@ -95,7 +95,8 @@ fn change<'a>(shape: &mut Shape<'a>, wrapped: bool, key: Option<&[u8]>) -> Resul
     let missing = |part, expected| failure(path(wrapped, part), DecodeErrorKind::Missing { expected });
     let code = shape.op.take().map(|op| op.0).unwrap_or_default();
     let op = Op::parse(&code).ok_or_else(|| {
-        failure(path(wrapped, "op"), DecodeErrorKind::UnknownOp { found: Found::new(&code) })
+        let found = Found::value(&format!("\"{code}\""));
+        failure(path(wrapped, "op"), DecodeErrorKind::UnknownOp { found })
     })?;
     let source = match shape.take_source() {
         Some(source) => source.map_err(|problem| missing(problem.part, problem.expected))?,
@@ -130,7 +131,7 @@ fn transaction(shape: Shape<'_>, wrapped: bool) -> Result<TransactionMarker<'_>,
         Some("BEGIN") => TransactionStatus::Begin,
         Some("END") => TransactionStatus::End,
         other => {
-            let found = Found::new(other.unwrap_or_default());
+            let found = Found::value(&format!("\"{}\"", other.unwrap_or_default()));
             return Err(failure(
                 path(wrapped, "status"),
                 DecodeErrorKind::Type { expected: "BEGIN or END", found },
@@ -139,7 +140,7 @@ fn transaction(shape: Shape<'_>, wrapped: bool) -> Result<TransactionMarker<'_>,
     };
     let id = shape.id.ok_or_else(|| missing("id", "the transaction's id"))?.get();
     let id = value::text(id).map_err(|_| {
-        failure(path(wrapped, "id"), DecodeErrorKind::Type { expected: "a string", found: Found::new(id) })
+        failure(path(wrapped, "id"), DecodeErrorKind::Type { expected: "a string", found: Found::value(id) })
     })?;
     Ok(TransactionMarker {
         status,
@@ -167,24 +168,21 @@ fn parse_failure(error: &serde_json::Error, text: &str, trace: &Trace) -> Decode
     let mut path = path(trace.wrapped.get(), trace.part.get());
     let column = trace.column.take();
     if !column.is_empty() {
-        path = format!("{path}.{}", Found::new(&column));
+        path = format!("{path}.{}", Found::name(&column));
     }
     let message = error.to_string();
     let kind = if error.is_data() {
         let found = message.split(", expected ").next().unwrap_or_default();
         let found = found.trim_start_matches("invalid type: ").trim_start_matches("invalid value: ");
-        DecodeErrorKind::Type { expected: trace.expected.get(), found: Found::new(found) }
+        // `string "…"`, `integer `…``: the kind stands before the value.
+        let kind = found.split(['"', '`']).next().unwrap_or_default().trim_end();
+        DecodeErrorKind::Type { expected: trace.expected.get(), found: Found::name(kind) }
     } else {
         let lines: usize =
             text.split('\n').take(error.line().saturating_sub(1)).map(|line| line.len() + 1).sum();
         let offset = text.floor_char_boundary(lines + error.column());
-        let start = text.floor_char_boundary(offset.saturating_sub(32));
         let problem = message.split(" at line ").next().unwrap_or_default().to_owned();
-        DecodeErrorKind::Json {
-            problem,
-            offset,
-            found: Found::new(text.get(start..offset).unwrap_or_default()),
-        }
+        DecodeErrorKind::Json { problem, offset }
     };
     failure(path, kind)
 }

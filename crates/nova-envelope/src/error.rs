@@ -1,14 +1,11 @@
 //! Errors of reading an event.
 //!
-//! Invariant: an error names the field, what was expected and what was found, and holds at most [`FOUND_CHARS`]
-//! characters of the document's own text, since that text is user data.
+//! Invariant: an error names the field, what was expected, and what was found by its kind and length, never by itself: errors
+//! go into logs and headers, and values are user data.
 
 use thiserror::Error;
 
 use crate::CURRENT_VERSION;
-
-/// The most characters of a document that an error repeats.
-const FOUND_CHARS: usize = 64;
 
 /// A document that is no event of a version that this library reads.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -39,7 +36,7 @@ pub enum EnvelopeErrorKind {
     /// JSON, but no object.
     #[error("expected a JSON object, found {found}")]
     NotAnObject {
-        /// How the document begins.
+        /// What it is, in words.
         found: String,
     },
     /// The document is a JSON string.
@@ -61,7 +58,7 @@ pub enum EnvelopeErrorKind {
     Invalid {
         /// What the schema says.
         expected: &'static str,
-        /// The JSON text that is there, shortened.
+        /// What is there, in words.
         found: String,
     },
     /// The producer knows a newer version than this consumer.
@@ -83,12 +80,12 @@ impl EnvelopeErrorKind {
         if message > u64::from(CURRENT_VERSION) {
             Self::NewerVersion { message, consumer: CURRENT_VERSION }
         } else {
-            Self::invalid(VERSION, &message.to_string())
+            Self::Invalid { expected: VERSION, found: message.to_string() }
         }
     }
 
     pub(crate) fn invalid(expected: &'static str, found: &str) -> Self {
-        Self::Invalid { expected, found: shortened(found) }
+        Self::Invalid { expected, found: value_in_words(found) }
     }
 
     pub(crate) fn at(self, path: &'static str) -> EnvelopeError {
@@ -99,11 +96,35 @@ impl EnvelopeErrorKind {
 /// What a version is.
 pub(crate) const VERSION: &str = "an integer from 1 on";
 
-/// `text`, cut to [`FOUND_CHARS`] characters.
+/// The most characters of a name that an error repeats.
+const NAME_CHARS: usize = 64;
+
+/// A name, cut to [`NAME_CHARS`] characters.
 pub(crate) fn shortened(text: &str) -> String {
-    match text.char_indices().nth(FOUND_CHARS) {
+    match text.char_indices().nth(NAME_CHARS) {
         Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
         None => text.to_owned(),
+    }
+}
+
+/// A JSON value by its kind and length, for errors: the value itself is user data.
+#[must_use]
+pub fn value_in_words(raw: &str) -> String {
+    let raw = raw.trim();
+    let long = |what: &str, length: usize| {
+        format!("{what} of {length} character{}", if length == 1 { "" } else { "s" })
+    };
+    match raw.chars().next() {
+        None => "nothing".to_owned(),
+        Some('{') => "an object".to_owned(),
+        Some('[') => "an array".to_owned(),
+        Some('"') => long("a text", raw.trim_matches('"').chars().count()),
+        Some('-' | '0'..='9') => long("a number", raw.chars().count()),
+        Some(_) => match raw {
+            "null" => "null".to_owned(),
+            "true" | "false" => "a boolean".to_owned(),
+            other => long("something that is no JSON,", other.chars().count()),
+        },
     }
 }
 
@@ -112,9 +133,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn found_text_is_cut_at_a_character() {
+    fn a_name_is_cut_at_a_character() {
         assert_eq!(shortened(&"ü".repeat(64)), "ü".repeat(64));
         assert_eq!(shortened(&"ü".repeat(65)), format!("{}…", "ü".repeat(64)));
+    }
+
+    #[test]
+    fn a_value_is_told_and_not_shown() {
+        for (raw, words) in [
+            ("\"Ada\"", "a text of 3 characters"),
+            ("\"x\"", "a text of 1 character"),
+            (" -1.5 ", "a number of 4 characters"),
+            ("{\"a\":1}", "an object"),
+            ("[1]", "an array"),
+            ("true", "a boolean"),
+            ("null", "null"),
+            ("", "nothing"),
+            ("Ada", "something that is no JSON, of 3 characters"),
+        ] {
+            assert_eq!(value_in_words(raw), words);
+        }
     }
 
     #[test]

@@ -32,7 +32,7 @@ pub use engagement::{
     InvalidEvent, MAX_CLOCK_AHEAD, MAX_DWELL_TIME_MS, UNKNOWN_PRODUCER, Version, decode_engagement,
     decode_engagement_texts,
 };
-pub use error::{EnvelopeError, EnvelopeErrorKind};
+pub use error::{EnvelopeError, EnvelopeErrorKind, value_in_words};
 #[cfg(feature = "outbox")]
 pub use outbox::{OUTBOX_AGGREGATE_TYPE, OutboxError, write_outbox};
 pub use trace::{TraceParent, TraceParentError};

@@ -131,6 +131,7 @@ mod tests {
             tally: Tally::default(),
             differences: Vec::new(),
             listed_all: true,
+            left_out: Vec::new(),
         }
     }
 

@@ -330,6 +330,7 @@ impl Work<'_> {
             tally,
             differences,
             listed_all,
+            left_out: Vec::new(),
         })
     }
 }

@@ -30,6 +30,7 @@ mod source_table;
 mod span;
 mod sql;
 mod sums;
+mod texts;
 mod visibility;
 mod wait;
 
@@ -42,5 +43,6 @@ pub use report::{
 };
 pub use run::{Progress, Reconciler, RunOptions, routes};
 pub use snapshot::{PostgresAccess, Snapshot};
+pub use texts::{Texts, text_columns};
 pub use visibility::Visibility;
 pub use wait::{Route, Waiting, wait};

@@ -74,6 +74,9 @@ pub struct StreamReport {
     pub differences: Vec<Difference>,
     /// Whether `differences` holds all of them.
     pub listed_all: bool,
+    /// Columns of text whose values are told in words and not shown; see [`StreamReport::leave_out_texts`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<String>,
 }
 
 /// What a comparison comes to.

@@ -188,6 +188,7 @@ fn incomplete(stream: &Stream, reason: String) -> StreamReport {
         tally: Tally::default(),
         differences: Vec::new(),
         listed_all: false,
+        left_out: Vec::new(),
     }
 }
 

@@ -17,12 +17,12 @@ const DATETIME64_SECONDS: std::ops::RangeInclusive<i64> = -2_208_988_800..=10_41
 pub(crate) enum ConvertError {
     /// The message's value is not of the form that its type promises.
     Value(ValueError),
-    /// A good value that the column cannot hold; what was found.
-    OutOfRange(String),
+    /// A good value that the column cannot hold.
+    OutOfRange,
     /// NULL, and the column is not `Nullable`.
     Null,
-    /// An enum member that the column does not know.
-    NoMember(String),
+    /// An enum member that the column does not know; its length in characters.
+    NoMember(usize),
 }
 
 impl From<ValueError> for ConvertError {
@@ -47,15 +47,11 @@ pub(crate) fn convert<'a>(
         ColumnType::Bool => Ok(Cell::Bool(field.boolean()?)),
         ColumnType::Int(bits) => {
             let value = field.integer()?;
-            in_int_range(value, *bits)
-                .map(Cell::Int)
-                .ok_or_else(|| ConvertError::OutOfRange(value.to_string()))
+            in_int_range(value, *bits).map(Cell::Int).ok_or(ConvertError::OutOfRange)
         }
         ColumnType::UInt(bits) => {
             let value = field.integer()?;
-            in_uint_range(value, *bits)
-                .map(Cell::UInt)
-                .ok_or_else(|| ConvertError::OutOfRange(value.to_string()))
+            in_uint_range(value, *bits).map(Cell::UInt).ok_or(ConvertError::OutOfRange)
         }
         ColumnType::Float(_) => Ok(Cell::Float(field.float()?)),
         ColumnType::String if source.encoding.is_some() => {
@@ -69,28 +65,26 @@ pub(crate) fn convert<'a>(
             let seconds = field.timestamp_micros(source.unit)?.div_euclid(1_000_000);
             match u32::try_from(seconds) {
                 Ok(_) => Ok(Cell::Ticks(seconds)),
-                Err(_) => Err(ConvertError::OutOfRange(format!("{seconds} s since 1970"))),
+                Err(_) => Err(ConvertError::OutOfRange),
             }
         }
         ColumnType::DateTime64(precision) => {
             let micros = field.timestamp_micros(source.unit)?;
-            ticks_from_micros(micros, *precision)
-                .map(Cell::Ticks)
-                .ok_or_else(|| ConvertError::OutOfRange(format!("{micros} µs since 1970")))
+            ticks_from_micros(micros, *precision).map(Cell::Ticks).ok_or(ConvertError::OutOfRange)
         }
         ColumnType::Decimal { precision, scale } => {
             let value = field.decimal(u32::from(*scale))?;
             if value.unsigned_abs() < 10u128.pow(u32::from(*precision)) {
                 Ok(Cell::Decimal(value))
             } else {
-                Err(ConvertError::OutOfRange(format!("{value} × 10^-{scale}")))
+                Err(ConvertError::OutOfRange)
             }
         }
         ColumnType::Enum { members, .. } => {
             let text = field.text()?;
             match enum_member(members, &text) {
                 Some(number) => Ok(Cell::Int(number.into())),
-                None => Err(ConvertError::NoMember(text.chars().take(64).collect())),
+                None => Err(ConvertError::NoMember(text.chars().count())),
             }
         }
         ColumnType::Array(inner) => {
@@ -106,11 +100,7 @@ pub(crate) fn convert<'a>(
 }
 
 fn days<'a>(days: i32, range: std::ops::RangeInclusive<i32>) -> Result<Cell<'a>, ConvertError> {
-    if range.contains(&days) {
-        Ok(Cell::Days(days))
-    } else {
-        Err(ConvertError::OutOfRange(format!("{days} days since 1970-01-01")))
-    }
+    if range.contains(&days) { Ok(Cell::Days(days)) } else { Err(ConvertError::OutOfRange) }
 }
 
 /// The value, if a signed integer of that many bits holds it.

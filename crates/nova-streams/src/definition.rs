@@ -110,6 +110,13 @@ impl StreamSet {
         self.streams.iter()
     }
 
+    /// Lets every stream write into another table, whose name is made of the declared one.
+    pub fn rename_tables(&mut self, name: impl Fn(&str) -> String) {
+        for stream in &mut self.streams {
+            stream.table = name(&stream.table);
+        }
+    }
+
     /// The stream of that name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Stream> {

@@ -333,8 +333,8 @@ impl Mapping {
         let path = self.path(image, &plan.lookup);
         let what = match error {
             ConvertError::Value(error) => error.to_string(),
-            ConvertError::OutOfRange(found) => format!("{found} is outside of its range"),
-            ConvertError::NoMember(found) => format!("`{found}` is no member of it"),
+            ConvertError::OutOfRange => "the value is outside of its range".to_owned(),
+            ConvertError::NoMember(length) => format!("the value, {length} characters, is no member of it"),
             ConvertError::Null => "it is not Nullable, and the value is NULL; declare a `default`".to_owned(),
         };
         let message = format!("stream `{}`: column `{column}` {column_type}: {what}", self.stream);

@@ -82,7 +82,9 @@ pub enum Command {
     #[command(after_help = "Example:\n  nova run cdc\n  nova run --stream likes --stream follows")]
     Run(RunArgs),
     /// Bring ClickHouse's tables, views and dictionaries to this version.
-    #[command(after_help = "Example:\n  nova migrate --dry-run")]
+    #[command(
+        after_help = "Examples:\n  nova migrate --dry-run\n  nova migrate --render --set clickhouse.cluster=events"
+    )]
     Migrate(MigrateArgs),
     /// Check or show the configuration.
     #[command(subcommand)]
@@ -146,6 +148,9 @@ pub struct MigrateArgs {
     /// Show what would be applied, and change nothing.
     #[arg(long)]
     pub dry_run: bool,
+    /// Print all statements, for one server or for `clickhouse.cluster`, passwords hidden; opens no connection.
+    #[arg(long, conflicts_with = "dry_run")]
+    pub render: bool,
 }
 
 /// `nova config`.

@@ -1,25 +1,33 @@
 //! `nova migrate`: brings ClickHouse to the tables, views and dictionaries of this version.
 
-use nova_clickhouse::{MIGRATIONS, MigrateError, Migrator, TemplateValues};
+use nova_clickhouse::{Ddl, MIGRATIONS, MigrateError, Migrator, TemplateValues};
 use nova_pipeline::{ErrorKind, PipelineError};
 
 use crate::cli::MigrateArgs;
-use crate::config::Config;
+use crate::config::{Config, HIDDEN};
 use crate::exit::{Failure, Outcome};
 use crate::run::clickhouse_client;
 
 /// Applies what is pending, or shows it.
 pub async fn run(args: &MigrateArgs, config: &Config) -> Outcome {
-    let client = clickhouse_client(&config.clickhouse)?;
     let values = template_values(config);
-    let migrator = Migrator::new(&client, &values, MIGRATIONS);
+    let cluster = config.clickhouse.cluster.as_str();
+    if args.render {
+        let values = TemplateValues { postgres_password: HIDDEN.into(), ..values };
+        let database = config.clickhouse.database.as_str();
+        print!("{}", Ddl { database, cluster, values: &values, migrations: MIGRATIONS }.render()?);
+        return Ok(());
+    }
+    let client = clickhouse_client(&config.clickhouse)?;
+    let migrator = Migrator::new(&client, &values, MIGRATIONS).on_cluster(cluster);
     let (migrations, did) = if args.dry_run {
         (migrator.plan().await?, "would apply")
     } else {
         (migrator.apply().await?, "applied")
     };
+    let place = if cluster.is_empty() { String::new() } else { format!(" on cluster `{cluster}`") };
     for migration in &migrations {
-        println!("{did} {}", migration.name);
+        println!("{did} {}{place}", migration.name);
     }
     if migrations.is_empty() {
         println!("database `{}` is up to date", client.database());

@@ -13,7 +13,10 @@ pub fn load(global: &Global) -> Result<(Loaded, StreamSet), Failure> {
         return Err(Failure::new(Exit::Usage, "no file of stream declarations is named")
             .with_cure("Write `streams = \"streams.toml\"` into the configuration, or use --streams FILE."));
     };
-    let streams = StreamSet::load(&path)?;
+    let mut streams = StreamSet::load(&path)?;
+    if !loaded.config.clickhouse.cluster.is_empty() {
+        streams.rename_tables(nova_clickhouse::local_table);
+    }
     Ok((loaded, streams))
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Invariant: a folder that has its final name in the cache is complete; downloads happen in a folder beside it.
 
+mod cargo;
 mod install;
 mod maven;
 mod npm;

@@ -3,6 +3,7 @@
 //! Each test starts an `embedded-clickhouse` of its own, in a temporary folder on a free port, and ends it by handle.
 
 mod broken_log;
+mod cluster;
 mod codes;
 mod doubtful;
 mod failures;

@@ -143,7 +143,7 @@ fn foreign_messages_are_named() {
     let (path, kind) = error(r#"{"op":"x","source":{}}"#);
     assert_eq!(
         (path.as_str(), kind.to_string().as_str()),
-        ("op", "unknown operation `x`; expected c, u, d, r, t or m")
+        ("op", "expected the operation c, u, d, r, t or m, found a text of 1 character")
     );
     for (value, place) in [
         (r#"{"op":"c"}"#, "source"),
@@ -164,11 +164,10 @@ fn foreign_messages_are_named() {
 fn an_error_names_the_place() {
     let (path, kind) = error(r#"{"payload":{"source":{"lsn":"abc"}}}"#);
     assert_eq!(path, "payload.source.lsn");
-    assert_eq!(kind.to_string(), "expected null or an unsigned integer, found string \"abc\"");
+    assert_eq!(kind.to_string(), "expected null or an unsigned integer, found string");
     let (path, kind) = error("{\"op\":\"c\",\n\"after\":{\"id\":1,\"created_at\":tru}}");
     assert_eq!(path, "after.created_at");
-    let near = r#"near `after":{"id":1,"created_at":tru}`"#;
-    assert_eq!(kind.to_string(), format!("expected JSON, but expected ident at byte 44, {near}"));
+    assert_eq!(kind.to_string(), "expected JSON, but expected ident at byte 44");
     let (path, kind) = error(&format!(r#"{{"source":{{"snapshot":"{}"}}}}"#, "ü".repeat(1_000)));
     assert_eq!(path, "source.snapshot");
     assert!(kind.to_string().chars().count() < 200, "{kind}");
@@ -186,7 +185,7 @@ fn tombstones() {
 }
 
 #[test]
-fn a_wrong_value_is_shown_in_part() {
+fn a_wrong_value_is_told_and_not_shown() {
     let long = "secret".repeat(100);
     let value = format!(
         r#"{{"op":"c","source":{{"name":"s","db":"d","schema":"p","table":"t","ts_us":1}},"after":{{"id":"{long}"}}}}"#
@@ -197,5 +196,6 @@ fn a_wrong_value_is_shown_in_part() {
     let error = event.payload.after.as_ref().unwrap().get("id", 0).unwrap().uuid().unwrap_err();
     let ValueErrorKind::Type { expected, found } = &error.kind else { panic!("{error}") };
     assert_eq!((error.path.as_str(), *expected), ("after.id", "a UUID"));
-    assert_eq!(found.to_string().chars().count(), FOUND_CHARS);
+    assert_eq!(found.to_string(), "a text of 600 characters");
+    assert!(!format!("{error} {error:?}").contains("secret"));
 }

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::versions::{EngagementV1, EngagementV2, Version};
 use super::{EngagementEvent, EngagementTexts, EngagementType, read};
-use crate::error::{VERSION, shortened};
+use crate::error::{VERSION, value_in_words};
 use crate::{EnvelopeError, EnvelopeErrorKind, EventEnvelope};
 
 const UUID: &str = "a UUID as 36 characters with hyphens";
@@ -83,7 +83,7 @@ impl<'a> Fields<'a> {
         match text.trim_start().chars().next() {
             Some('{') => {}
             Some('"') => return Err(problem(EnvelopeErrorKind::QuotedObject)),
-            Some(_) => return Err(problem(EnvelopeErrorKind::NotAnObject { found: shortened(text) })),
+            Some(_) => return Err(problem(EnvelopeErrorKind::NotAnObject { found: value_in_words(text) })),
             None => return Err(problem(EnvelopeErrorKind::NotAnObject { found: "nothing".to_owned() })),
         }
         serde_json::from_str(text)
@@ -91,7 +91,7 @@ impl<'a> Fields<'a> {
     }
 
     fn version(&self) -> Result<u64, EnvelopeError> {
-        let raw = self.version.map_or("nothing", RawValue::get);
+        let raw = self.version.map_or("", RawValue::get);
         serde_json::from_str(raw).map_err(|_| EnvelopeErrorKind::invalid(VERSION, raw).at("version"))
     }
 

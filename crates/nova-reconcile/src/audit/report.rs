@@ -9,6 +9,8 @@ use nova_streams::SkipReason;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::Texts;
+
 /// The version of the JSON form.
 pub const AUDIT_VERSION: u32 = 1;
 
@@ -156,6 +158,19 @@ pub struct AlteredColumn {
     pub expected: Option<String>,
     /// What the table has.
     pub found: Option<String>,
+}
+
+impl StreamAudit {
+    /// Tells the values of these columns in words; see [`Texts`].
+    pub fn leave_out_texts(&mut self, columns: &[String]) {
+        for finding in &mut self.findings {
+            let mut texts = Texts::default();
+            for column in finding.columns.iter_mut().filter(|column| columns.contains(&column.name)) {
+                texts.in_words(&mut column.expected);
+                texts.in_words(&mut column.found);
+            }
+        }
+    }
 }
 
 impl AuditReport {

@@ -114,10 +114,12 @@ pub(crate) fn next_steps(report: &Report, style: Style) -> Vec<String> {
         ]);
     }
     if !different.is_empty() {
+        let left_out = report.streams.iter().any(|stream| !stream.left_out.is_empty());
+        let values = if left_out { " --values" } else { "" };
         lines.extend([
             String::new(),
             style.bold("Repair (nothing is written before `nova repair apply --execute`):"),
-            format!("  nova reconcile{different} -o json > report.json"),
+            format!("  nova reconcile{different}{values} -o json > report.json"),
             "  nova repair plan --report report.json --out plan.json".to_owned(),
         ]);
     }

@@ -111,6 +111,11 @@ pub enum PlanError {
          and reconcile again after it"
     )]
     Partial(String, String),
+    /// The values to write are not in the report.
+    #[error(
+        "stream `{0}`: the report leaves out the values of {1}: make it with `nova reconcile --values -o json`"
+    )]
+    LeftOut(String, String),
     /// The file was changed after it was made.
     #[error(
         "the plan's digest is not that of its content: it was edited or cut. Make it again from the report"
@@ -145,6 +150,9 @@ impl Plan {
         for stream in report.streams.iter().filter(chosen) {
             if let Some(reason) = incomplete(stream).filter(|_| !selection.partial) {
                 return Err(PlanError::Partial(stream.stream.clone(), reason));
+            }
+            if !stream.left_out.is_empty() {
+                return Err(PlanError::LeftOut(stream.stream.clone(), stream.left_out.join(", ")));
             }
             let plan = StreamPlan::of(stream, selection);
             if !plan.entries.is_empty() {

@@ -53,6 +53,7 @@ pub(super) fn report(differences: Vec<Difference>) -> Report {
         tally: Tally::default(),
         differences,
         listed_all: true,
+        left_out: Vec::new(),
     };
     Report {
         version: REPORT_VERSION,

@@ -98,6 +98,7 @@ pub(crate) fn stream(name: &str, table: &str, count: usize, size: i64) -> Stream
         tally: Tally::default(),
         differences: Vec::new(),
         listed_all: true,
+        left_out: Vec::new(),
     }
 }
 

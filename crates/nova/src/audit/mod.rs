@@ -15,6 +15,7 @@ use nova_clickhouse::{TableInfo, TableSink};
 use nova_reconcile::audit::{
     AUDIT_VERSION, AuditPlan, AuditReport, AuditScope, AuditVerdict, Audited, Bound, Letters, audit, text,
 };
+use nova_reconcile::text_columns;
 use nova_streams::{Mapping, Stream, StreamSet};
 
 use crate::config::Config;
@@ -41,6 +42,9 @@ pub struct AuditArgs {
     /// Form of the output; `jsonl` is one line for each partition, finding and stream.
     #[arg(short, long, value_enum, default_value_t = Form::Text)]
     pub output: Form,
+    /// Shows texts of rows instead of their lengths.
+    #[arg(long)]
+    pub values: bool,
     /// How many findings of a stream to list; all are counted.
     #[arg(long, value_name = "NUMBER", default_value_t = 1_000)]
     pub max_listed: usize,
@@ -127,7 +131,11 @@ pub async fn run(args: &AuditArgs, config: &Config, streams: &StreamSet) -> Outc
     for (stream, plan) in plans {
         let Some(Ends { mapping, sink }) = ends.get(stream) else { continue };
         let audited = Audited { connection: &connection, mapping, sink };
-        let found = audit(&audited, plan, &letters, args.max_listed, &mut |done| progress.add(done)).await?;
+        let mut found =
+            audit(&audited, plan, &letters, args.max_listed, &mut |done| progress.add(done)).await?;
+        if !args.values {
+            found.leave_out_texts(&text_columns(mapping.columns()));
+        }
         report.streams.push(found);
     }
     report.finished_ms = Utc::now().timestamp_millis();

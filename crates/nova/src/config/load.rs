@@ -214,7 +214,15 @@ impl Provider for Layer {
 fn is_section(name: &str) -> bool {
     matches!(
         name,
-        "postgres" | "kafka" | "connect" | "clickhouse" | "pipeline" | "admin" | "log" | "telemetry"
+        "postgres"
+            | "kafka"
+            | "connect"
+            | "clickhouse"
+            | "pipeline"
+            | "reconcile"
+            | "admin"
+            | "log"
+            | "telemetry"
     )
 }
 
@@ -230,14 +238,27 @@ fn describe(error: &figment::Error) -> String {
                 Some((name, _)) => format!("{name}: "),
                 None => String::new(),
             };
-            if key.is_empty() {
-                format!("{origin}{}", finding.kind)
+            if is_secret(&key) {
+                format!("{origin}{key}: not a text (the value is not repeated)")
+            } else if key.is_empty() {
+                format!("{origin}{}", without_excerpt(&finding.kind.to_string()))
             } else {
                 format!("{origin}{key}: {}", finding.kind)
             }
         })
         .collect();
     findings.join("\n")
+}
+
+/// The parser's message without the lines of the file that it quotes: one of them may hold a password.
+fn without_excerpt(message: &str) -> String {
+    let quoted = |line: &str| {
+        let number = |character: char| character.is_ascii_digit() || character.is_whitespace();
+        line.trim_start_matches(number).starts_with('|')
+    };
+    let lines: Vec<&str> =
+        message.lines().map(str::trim).filter(|line| !line.is_empty() && !quoted(line)).collect();
+    lines.join(": ")
 }
 
 fn read_password_files(config: &mut Config) -> Result<(), ConfigError> {
@@ -306,6 +327,37 @@ mod tests {
         let loaded = load("", &[("NOVA_POSTGRES_PASSWORD", "007")], &[]).unwrap();
         assert_eq!(loaded.config.postgres.password.expose(), "007");
         assert!(!format!("{:?}", loaded.config).contains("007"));
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_secret_is_told_without_it() {
+        for toml in [
+            "[postgres]\npassword = 8675309\n",
+            "[clickhouse]\npassword = [\"8675309\"]\n",
+            "[clickhouse]\npassword = \"8675309\nurl = \"x\"\n",
+            "[kafka.librdkafka]\n\"sasl.password\" = 8675309\n",
+        ] {
+            let error = load(toml, &[], &[]).err().unwrap().to_string();
+            assert!(error.contains(".toml") && !error.contains("8675309"), "{error}");
+        }
+        let error = load("[kafka\nbrokers = 1\n", &[], &[]).err().unwrap().to_string();
+        assert!(error.contains("line 1"), "{error}");
+    }
+
+    #[test]
+    fn settings_that_hold_a_secret_by_their_nature_are_hidden() {
+        let flags = [
+            "connect.extra.database.password=8675309",
+            "connect.extra.producer.override.sasl.jaas.config=\"Login required password=8675309;\"",
+            "kafka.librdkafka.ssl.key.password=8675309",
+            "kafka.librdkafka.ssl.key.pem=8675309",
+        ];
+        let loaded = load("", &[], &flags).unwrap();
+        assert!(
+            loaded.listing().iter().all(|(_, value, _)| !value.contains("8675309")),
+            "{:?}",
+            loaded.listing()
+        );
     }
 
     #[test]

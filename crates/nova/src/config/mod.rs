@@ -153,6 +153,8 @@ pub struct ClickHouseConfig {
     pub url: String,
     /// The database that holds the event tables.
     pub database: String,
+    /// The cluster that `url`'s server belongs to, as servers know it; empty for one server.
+    pub cluster: String,
     /// User.
     pub user: String,
     /// Its password.
@@ -308,6 +310,7 @@ impl Default for ClickHouseConfig {
         Self {
             url: "http://localhost:8123".to_owned(),
             database: "nova".to_owned(),
+            cluster: String::new(),
             user: "default".to_owned(),
             password: Secret::default(),
             password_file: None,

@@ -4,13 +4,13 @@ use figment::value::{Dict, Value};
 
 use super::{HIDDEN, Loaded};
 
+/// What the names of settings that hold secrets contain, those of librdkafka and of the connector included.
+const SECRETS: [&str; 8] =
+    ["password", "secret", "token", "headers", "jaas", "credential", "key.pem", "keystore.key"];
+
 /// Keys whose values are never shown, and are read as they are.
 pub(super) fn is_secret(key: &str) -> bool {
-    let last = key.rsplit('.').next().unwrap_or(key);
-    last.ends_with("password")
-        || last.ends_with("secret")
-        || last.ends_with("headers")
-        || last.ends_with("key.pem")
+    !key.ends_with("_file") && SECRETS.iter().any(|word| key.contains(word))
 }
 
 impl Loaded {

@@ -64,7 +64,7 @@ async fn login(client: &Client, name: &str) -> Option<Check> {
 
 async fn migrations(client: &Client, config: &Config) -> Check {
     let values = template_values(config);
-    match Migrator::new(client, &values, MIGRATIONS).plan().await {
+    match Migrator::new(client, &values, MIGRATIONS).on_cluster(&config.clickhouse.cluster).plan().await {
         Ok(pending) if pending.is_empty() => {
             GROUP.ok("migrations", format!("all {} applied", MIGRATIONS.len()))
         }

@@ -44,6 +44,9 @@ pub struct ReconcileArgs {
     /// Form of the output.
     #[arg(short, long, value_enum, default_value_t = Output::Table)]
     pub output: Output,
+    /// Shows texts of rows instead of their lengths, in all forms of the report; `nova repair plan` needs them.
+    #[arg(long)]
+    pub values: bool,
     /// Also writes the report as one HTML page.
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,

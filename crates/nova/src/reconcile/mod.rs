@@ -7,11 +7,12 @@ mod args;
 mod progress;
 mod worker;
 
-use nova_clickhouse::Client;
+use nova_clickhouse::{Client, TableInfo};
+use nova_pipeline::PipelineError;
 use nova_reconcile::history::HistoryError;
 use nova_reconcile::{
     Checkpoint, CompareOptions, PostgresAccess, ReconcileError, Reconciler, Report, RunOptions, Scope,
-    StreamReport, Verdict, history, render,
+    StreamReport, Verdict, history, render, text_columns,
 };
 use nova_streams::{Stream, StreamSet};
 
@@ -24,7 +25,7 @@ use crate::cli::Output;
 use crate::config::{ClickHouseConfig, Config};
 use crate::doctor::postgres_options;
 use crate::exit::{Exit, Failure, Outcome};
-use crate::run::{clickhouse_client, declared, kafka_connection};
+use crate::run::{clickhouse_client, compile, declared, kafka_connection};
 
 /// Runs `nova reconcile`.
 pub async fn run(args: &ReconcileArgs, config: &Config, streams: &StreamSet) -> Outcome {
@@ -55,7 +56,7 @@ pub async fn run(args: &ReconcileArgs, config: &Config, streams: &StreamSet) -> 
     let tell = |progress: &nova_reconcile::Progress| told.tell(progress);
     let groups = with_groups(&config, &chosen);
     let comparing = reconciler.run(&groups, checkpoint, &tell);
-    let report = tokio::select! {
+    let mut report = tokio::select! {
         report = comparing => report?,
         _ = tokio::signal::ctrl_c() => {
             let cure = match &args.checkpoint {
@@ -67,6 +68,9 @@ pub async fn run(args: &ReconcileArgs, config: &Config, streams: &StreamSet) -> 
     };
     drop(told);
     record(&reconciler.clickhouse, &report).await;
+    if !args.values {
+        leave_out_texts(&mut report, &reconciler.clickhouse, streams).await?;
+    }
     show(&report, args)?;
     conclude(&report)
 }
@@ -115,6 +119,16 @@ pub fn reconciler(config: &Config, scope: Scope) -> Result<Reconciler, Failure> 
             nova_version: env!("CARGO_PKG_VERSION").to_owned(),
         },
     })
+}
+
+/// Texts of rows are no business of a report, unless somebody asks for them.
+async fn leave_out_texts(report: &mut Report, client: &Client, streams: &StreamSet) -> Result<(), Failure> {
+    for found in report.streams.iter_mut().filter(|found| !found.differences.is_empty()) {
+        let table = TableInfo::read(client, &found.table).await.map_err(PipelineError::from)?;
+        let mapping = compile(declared(&found.stream, streams)?, &table)?;
+        found.leave_out_texts(text_columns(mapping.columns()));
+    }
+    Ok(())
 }
 
 /// Keeps the run in ClickHouse; a role that may only read has no history.

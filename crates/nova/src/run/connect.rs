@@ -95,7 +95,10 @@ pub fn clickhouse_client(config: &ClickHouseConfig) -> Result<Client, PipelineEr
         connect_timeout: *connect_timeout,
         request_timeout: *request_timeout,
     });
-    client.map_err(|error| PipelineError::new(error.kind(), format!("clickhouse.url = `{url}`: {error}")))
+    // The address may hold a password, so it is not repeated.
+    let client =
+        client.map_err(|error| PipelineError::new(error.kind(), format!("clickhouse.url: {error}")))?;
+    Ok(if config.cluster.is_empty() { client } else { client.of_one_server() })
 }
 
 #[cfg(test)]

@@ -1,0 +1,354 @@
+//! What must not come out: secrets and what people wrote, in everything that Nova says about itself.
+//!
+//! Canaries are put where secrets and texts are (every password of the configuration, a token, a column of text, messages
+//! that are poison), everything that speaks is made to speak at level `trace`, and all of it is searched. They may stand where
+//! they were meant to be: in the event table, in a dead letter's own key, value and headers, and in what was asked for
+//! by `--values` or `nova dlq show`, which also proves that the search would find them.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+use xtask::installation::{RunningWorker, clickhouse_number};
+
+use crate::admin::get;
+use crate::collector::Collector;
+use crate::topics::{Record, create, produce, read_all};
+use crate::wait::{s, until};
+use crate::world::{Answer, World, ended};
+
+const POISON: &str = "canary.poison";
+const LETTERS: &str = "canary.letters";
+/// What somebody wrote.
+const TEXT: &str = "canary-ada@example.org";
+const TOKEN: &str = "canary-token-4711";
+const SASL: &str = "canary-sasl-4711";
+const WRONG: &str = "canary-wrong-4711";
+
+/// Where everything of this scenario lies.
+struct Site {
+    streams: String,
+    folder: PathBuf,
+    /// What must not come out, and what it is.
+    canaries: Vec<(String, String)>,
+}
+
+/// GIVEN canaries in all secrets, in rows and in poison / WHEN streams run and every command that prints has run / THEN no log,
+/// metric, span, error, report or header of a dead letter holds one.
+pub(crate) async fn canary(world: &mut World) -> Result<()> {
+    world.traffic(1, 100.0).await?;
+    let site = Site::prepare(world).await?;
+    let poison = poison(world).await?;
+    let count = poison.len();
+    write_posts(world).await?;
+    let collector = Collector::start().await?;
+    let worker = site.run(world, &collector.endpoint).await?;
+    arrived(world, count).await?;
+
+    letters(world, &site, &poison)?;
+    site.quiet("the admin server", &told(&worker).await?)?;
+    commands(world, &site).await?;
+    reports(world, &site).await?;
+    refusals(world, &site).await?;
+
+    let code = ended(&worker.process, Signal::SIGTERM).await?;
+    ensure!(code == Some(0), "exit code {code:?} after SIGTERM");
+    let log = std::fs::read_to_string(worker.process.log())?;
+    ensure!(log.contains("TRACE") && log.len() > 10_000, "the log is not at level trace:\n{log}");
+    site.quiet("the worker's log", &log)?;
+    let mut spans = collector.spans();
+    ensure!(
+        spans.iter().any(|span| span.authorization.ends_with(TOKEN)),
+        "the token did not reach the collector"
+    );
+    spans.iter_mut().for_each(|span| span.authorization.clear());
+    site.quiet("spans", &format!("{spans:#?}"))?;
+    for table in ["canary_posts", "canary_poison"] {
+        query(world, &format!("DROP TABLE nova.{table} SYNC")).await?;
+    }
+    Ok(())
+}
+
+impl Site {
+    async fn prepare(world: &World) -> Result<Self> {
+        for topic in [POISON, LETTERS] {
+            create(&world.brokers()?, topic).await?;
+        }
+        let mut declared = String::new();
+        for (name, topic) in [("canary_posts", "cdc.posts"), ("canary_poison", POISON)] {
+            query(world, &format!("CREATE TABLE nova.{name} AS nova.post_events")).await?;
+            query(world, &format!("ALTER TABLE nova.{name} ADD COLUMN body String")).await?;
+            declared += &stream(name, topic);
+        }
+        let folder = world.stack.run_dir.subdir("canary")?;
+        let file = folder.join("streams.toml");
+        std::fs::write(&file, declared)?;
+        let mut canaries = passwords(&world.installation.config)?;
+        ensure!(canaries.len() >= 4, "the configuration has {} passwords", canaries.len());
+        for (what, text) in
+            [("text", TEXT), ("OTLP token", TOKEN), ("SASL password", SASL), ("wrong password", WRONG)]
+        {
+            canaries.push((what.to_owned(), text.to_owned()));
+        }
+        Ok(Self { streams: file.display().to_string(), folder, canaries })
+    }
+
+    /// What every command gets.
+    fn settings(&self) -> Vec<String> {
+        let sasl = format!("kafka.librdkafka.sasl.password={SASL}");
+        let letters = format!("kafka.dead_letter_topic={LETTERS}");
+        let settings = ["log.level=trace", "kafka.group_prefix=canary", &sasl, &letters];
+        let settings = settings.iter().flat_map(|setting| ["--set", setting]);
+        settings.chain(["--streams", &self.streams]).map(str::to_owned).collect()
+    }
+
+    async fn run(&self, world: &World, endpoint: &str) -> Result<RunningWorker> {
+        let endpoint = format!("telemetry.otlp_endpoint={endpoint}");
+        let settings = self.settings();
+        let mut args = vec!["canary", "--from-beginning", "--set", &endpoint];
+        args.extend(settings.iter().map(String::as_str));
+        let headers = ("NOVA_TELEMETRY_OTLP_HEADERS".to_owned(), format!("authorization=Bearer {TOKEN}"));
+        let worker = world.installation.spawn_worker_with("canary", &args, vec![headers])?;
+        worker.wait_ready().await?;
+        Ok(worker)
+    }
+
+    /// Runs a command; what it writes holds no canary.
+    async fn quietly(
+        &self,
+        world: &World,
+        code: i32,
+        args: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Result<Answer> {
+        let answer = self.nova(world, args, variables).await?;
+        ensure!(answer.code == Some(code), "{args:?}: {answer:?}");
+        self.quiet(&args.join(" "), &format!("{}\n{}", answer.stdout, answer.stderr))?;
+        Ok(answer)
+    }
+
+    async fn nova(&self, world: &World, args: &[&str], variables: &[(&str, &str)]) -> Result<Answer> {
+        let mut settings = self.settings();
+        if matches!(args.first(), Some(&"connector" | &"doctor" | &"outbox")) {
+            // These are about the connector and the installation's own streams.
+            settings.truncate(settings.len() - 2);
+        }
+        let args: Vec<&str> = args.iter().copied().chain(settings.iter().map(String::as_str)).collect();
+        world.nova_with(&args, variables).await
+    }
+
+    fn quiet(&self, place: &str, text: &str) -> Result<()> {
+        for (what, canary) in &self.canaries {
+            if let Some(line) = text.lines().find(|line| line.contains(canary.as_str())) {
+                anyhow::bail!("{place} tells the {what}: {line}");
+            }
+        }
+        Ok(())
+    }
+}
+
+fn stream(name: &str, topic: &str) -> String {
+    format!(
+        "[streams.{name}]\nworker = \"canary\"\ntopic = \"{topic}\"\nformat = \"debezium\"\nsource = \"public.posts\"\n\
+         table = \"{name}\"\nkey = [\"id\"]\ntime = \"created_at\"\n[streams.{name}.columns]\n\
+         event_time = {{ field = \"created_at\" }}\npost_id = {{ field = \"id\" }}\nauthor_id = {{ field = \"author_id\" }}\n\
+         visibility = {{ field = \"visibility\" }}\nbody = {{ field = \"body\" }}\n"
+    )
+}
+
+/// Every password of a configuration file.
+fn passwords(file: &Path) -> Result<Vec<(String, String)>> {
+    let file: toml::Table = std::fs::read_to_string(file)?.parse()?;
+    let sections = file.iter().filter_map(|(section, table)| Some((section, table.as_table()?)));
+    let settings =
+        sections.flat_map(|(section, table)| table.iter().map(move |(key, value)| (section, key, value)));
+    let secret = |(section, key, value): (&String, &String, &toml::Value)| {
+        let value = value.as_str().filter(|value| key.ends_with("password") && value.len() > 8)?;
+        Some((format!("{section}.{key}"), value.to_owned()))
+    };
+    Ok(settings.filter_map(secret).collect())
+}
+
+/// Messages that name somebody and cannot become rows.
+async fn poison(world: &World) -> Result<Vec<Record>> {
+    let brokers = world.brokers()?;
+    let is_insert = |record: &Record| {
+        let value = record.value.as_deref().unwrap_or_default();
+        serde_json::from_slice::<Value>(value).is_ok_and(|value| value["op"] == "c")
+    };
+    let genuine =
+        read_all(&brokers, "cdc.posts")?.into_iter().find(is_insert).context("no insert of a post")?;
+    let value: Value = serde_json::from_slice(genuine.value.as_deref().unwrap_or_default())?;
+    let mut values = vec![
+        format!("no JSON: {TEXT}").into_bytes(),
+        format!("{{\"op\":\"c\",\"after\":{{\"body\":\"{TEXT}\",").into_bytes(),
+        format!("\"{TEXT}\"").into_bytes(),
+        format!("{{\"op\":\"{TEXT}\",\"source\":{{}}}}").into_bytes(),
+        format!("{{\"op\":\"c\",\"source\":\"{TEXT}\"}}").into_bytes(),
+        format!("{{\"status\":\"{TEXT}\",\"id\":\"1\"}}").into_bytes(),
+    ];
+    for field in ["id", "author_id", "visibility", "created_at"] {
+        let mut value = value.clone();
+        value["after"][field] = json!(TEXT);
+        values.push(serde_json::to_vec(&value)?);
+    }
+    let mut nested = value;
+    nested["after"]["body"] = json!({ "text": TEXT });
+    values.push(serde_json::to_vec(&nested)?);
+    let header = ("who".to_owned(), Some(TEXT.as_bytes().to_vec()));
+    let record = |value| Record {
+        key: Some(TEXT.as_bytes().to_vec()),
+        value: Some(value),
+        headers: vec![header.clone()],
+        ..Record::default()
+    };
+    produce(&brokers, POISON, values.into_iter().map(record).collect()).await
+}
+
+async fn write_posts(world: &World) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO posts (id, author_id, body) SELECT gen_random_uuid(), id, $1 FROM users ORDER BY id LIMIT 2",
+    )
+    .bind(TEXT)
+    .execute(world.postgres())
+    .await?;
+    Ok(())
+}
+
+async fn arrived(world: &World, letters: usize) -> Result<()> {
+    let sql = format!("SELECT count() FROM nova.canary_posts WHERE body = '{TEXT}'");
+    until("the posts are in the table, the poison in its topic", s(60), async || {
+        let rows = clickhouse_number(world.clickhouse()?, &sql).await?;
+        let found = read_all(&world.brokers()?, LETTERS)?.len();
+        ensure!(rows == 2 && found == letters, "{rows} rows, {found} of {letters} dead letters");
+        Ok(())
+    })
+    .await
+}
+
+/// A dead letter holds the message as it was; what Nova adds to it holds none of it.
+fn letters(world: &World, site: &Site, poison: &[Record]) -> Result<()> {
+    for letter in read_all(&world.brokers()?, LETTERS)? {
+        ensure!(poison.iter().any(|record| record.value == letter.value), "{letter:?} is not what was sent");
+        let key = String::from_utf8_lossy(letter.key.as_deref().unwrap_or_default()).into_owned();
+        site.quiet("a dead letter's key", &key)?;
+        for (name, value) in &letter.headers {
+            let text = String::from_utf8_lossy(value.as_deref().unwrap_or_default()).into_owned();
+            if name != "nova.original.key" && name != "who" {
+                site.quiet(&format!("the header {name} of a dead letter"), &text)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn told(worker: &RunningWorker) -> Result<String> {
+    let mut text = String::new();
+    for path in ["/metrics", "/health/live", "/health/ready", "/openapi.json", "/"] {
+        text += &get(&worker.admin, path).await?.1;
+    }
+    ensure!(text.contains("nova_dead_letters_total"), "{text}");
+    Ok(text)
+}
+
+async fn commands(world: &World, site: &Site) -> Result<()> {
+    for args in [
+        &["config", "check"][..],
+        &["config", "show"],
+        &["migrate", "--dry-run"],
+        &["migrate", "--render"],
+        &["migrate", "--render", "--set", "clickhouse.cluster=events"],
+        &["connector", "render"],
+        &["connector", "status"],
+        &["offsets", "show", "-o", "json"],
+        &["dlq", "list"],
+        &["dlq", "list", "-o", "json"],
+        &["dlq", "list", "-o", "jsonl"],
+        &["dlq", "retry"],
+        &["dlq", "discard", "--matching", "JSON", "--reason", "canary"],
+    ] {
+        site.quietly(world, 0, args, &[]).await?;
+    }
+    site.quietly(world, 4, &["dlq", "retry", "--execute"], &[]).await?;
+    // Whatever it finds of these streams, which it does not know of in PostgreSQL's publication.
+    for form in ["table", "json"] {
+        let answer = site.nova(world, &["doctor", "-o", form], &[]).await?;
+        site.quiet("doctor", &format!("{}\n{}", answer.stdout, answer.stderr))?;
+    }
+    let shown = site.nova(world, &["dlq", "show"], &[]).await?;
+    ensure!(shown.stdout.contains(TEXT), "who asks for the message gets it: {shown:?}");
+    site.quiet("the messages of `dlq show`", &shown.stderr)
+}
+
+/// Differences in a text, as `reconcile`, `audit` and `repair` tell them.
+async fn reports(world: &World, site: &Site) -> Result<()> {
+    let alter = format!(
+        "ALTER TABLE nova.canary_posts UPDATE body = concat(body, ' and more') WHERE body = '{TEXT}' \
+         SETTINGS mutations_sync = 1"
+    );
+    query(world, &alter).await?;
+    let file = |name: &str| site.folder.join(name).display().to_string();
+    let (html, masked, whole, plan) =
+        (file("r.html"), file("masked.json"), file("whole.json"), file("plan.json"));
+    let reconcile = ["reconcile", "--stream", "canary_posts"];
+    let with = |more: &[&'static str]| [&reconcile[..], more].concat();
+    let text = site.quietly(world, 3, &[&with(&[])[..], &["--html", &html]].concat(), &[]).await?;
+    let words = "PostgreSQL (text 1, 22 characters), ClickHouse (text 2, 31 characters)";
+    ensure!(text.stdout.contains(words), "{}", text.stdout);
+    site.quiet("the page", &std::fs::read_to_string(&html)?)?;
+    let json = site.quietly(world, 3, &with(&["-o", "json"]), &[]).await?;
+    std::fs::write(&masked, json.stdout)?;
+    site.quietly(world, 0, &["reconcile", "history"], &[]).await?;
+    for form in ["text", "json", "jsonl"] {
+        site.quietly(world, 3, &["audit", "--stream", "canary_posts", "-o", form], &[]).await?;
+    }
+    let planning = |report| ["repair", "plan", "--report", report, "--out", plan.as_str()];
+    let refused = site.quietly(world, 2, &planning(&masked), &[]).await?;
+    ensure!(refused.stderr.contains("--values"), "{refused:?}");
+
+    let shown = site.nova(world, &with(&["--values", "-o", "json"]), &[]).await?;
+    ensure!(shown.stdout.contains(TEXT), "who asks for values gets them: {shown:?}");
+    site.quiet("the messages of `reconcile --values`", &shown.stderr)?;
+    std::fs::write(&whole, shown.stdout)?;
+    // Who plans sees what would be written.
+    let execute = ["repair", "apply", &plan, "--execute", "--reason", "canary", "--actor", "tests"];
+    for args in [&planning(&whole)[..], &["repair", "apply", &plan], &execute] {
+        let answer = site.nova(world, args, &[]).await?;
+        ensure!(answer.code == Some(0), "{args:?}: {answer:?}");
+        site.quiet(&args.join(" "), &answer.stderr)?;
+    }
+    let records = ["reconcile_runs", "repairs", "dead_letter_actions"];
+    for table in records {
+        let rows =
+            world.clickhouse()?.query(&format!("SELECT * FROM nova.{table} FORMAT JSONEachRow")).await?;
+        site.quiet(table, &rows)?;
+    }
+    Ok(())
+}
+
+/// Errors about secrets and addresses that are wrong.
+async fn refusals(world: &World, site: &Site) -> Result<()> {
+    let variables = [
+        ("NOVA_POSTGRES_PASSWORD", WRONG),
+        ("NOVA_POSTGRES_OWNER_PASSWORD", WRONG),
+        ("NOVA_CONNECT_REPLICATION_PASSWORD", WRONG),
+        ("NOVA_CLICKHOUSE_PASSWORD", WRONG),
+    ];
+    for args in [&["doctor"][..], &["reconcile"], &["migrate"], &["outbox", "maintain"]] {
+        let answer = site.nova(world, args, &variables).await?;
+        ensure!(answer.code != Some(0), "{args:?}: {answer:?}");
+        site.quiet(
+            &format!("{args:?} with wrong passwords"),
+            &format!("{}\n{}", answer.stdout, answer.stderr),
+        )?;
+    }
+    let inside = format!("clickhouse.url=http://nova:{WRONG}@127.0.0.1:1");
+    site.quietly(world, 2, &["migrate", "--set", &inside], &[]).await?;
+    Ok(())
+}
+
+async fn query(world: &World, sql: &str) -> Result<()> {
+    world.clickhouse()?.query(sql).await.context(sql.to_owned())?;
+    Ok(())
+}
