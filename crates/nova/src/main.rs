@@ -21,6 +21,7 @@ mod repair;
 mod run;
 mod schema;
 mod settings;
+mod slot;
 mod table;
 mod telemetry;
 
