@@ -68,9 +68,9 @@ pub async fn message_times(
     observe_with(config, topic.to_owned(), move |consumer| first_times(consumer, &of, &offsets)).await
 }
 
-/// Where `group` stands in `topic`, and by partition the time of the oldest message that the group has not read, in milliseconds since 1970: when
-/// its producer made it, or the broker took it, as the topic says. A partition is left out where there is none, or where
-/// it could not be read within 10 s.
+/// Where `group` stands in `topic`, and by partition the time of the oldest message that the group has not read, in
+/// milliseconds since 1970: when its producer made it, or the broker took it, as the topic says. A partition is left out
+/// where there is none, or where it could not be read within 10 s.
 ///
 /// # Errors
 /// As [`positions`].

@@ -23,7 +23,7 @@ pub const PROMTOOL: GoTool = GoTool {
     what: "promtool (built from its source, 2 minutes on two cores)",
     module: "github.com/prometheus/prometheus",
     version: "v0.314.0",
-    sum: "h1:TODO",
+    sum: "h1:YjsimqsIi6/mOtzZcrPEYUALO6zpfaht9O5sXqDz2vg=",
     package: "cmd/promtool",
     tags: "remove_all_sd",
 };

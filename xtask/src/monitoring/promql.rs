@@ -102,7 +102,7 @@ fn series(
     let metric = metrics.get(of).filter(|metric| metric.kind == "histogram")?;
     let mut labels = metric.labels.clone();
     match suffix {
-        "bucket" => drop(labels.insert("le".to_owned())),
+        "bucket" => labels.extend(["le".to_owned()]),
         "sum" | "count" => {}
         _ => return None,
     }
@@ -176,7 +176,7 @@ fn matchers(tokens: &[Token], at: &mut usize) -> BTreeSet<String> {
     while let Some(token) = tokens.get(*at) {
         *at += 1;
         match token {
-            Token::Word(word) => drop(found.insert(word.clone())),
+            Token::Word(word) => found.extend([word.clone()]),
             Token::Sign('}') => break,
             _ => {}
         }
