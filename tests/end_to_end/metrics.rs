@@ -42,13 +42,24 @@ impl Scrape {
         let documented = documented()?;
         let mut found = BTreeSet::new();
         for series in &self.series {
-            let (name, metric) = series.of(&documented).with_context(|| format!("{} is not documented", series.name))?;
+            let (name, metric) =
+                series.of(&documented).with_context(|| format!("{} is not documented", series.name))?;
             let mut labels: BTreeSet<String> = series.labels.keys().cloned().collect();
             if series.name.ends_with("_bucket") {
                 labels.remove("le");
             }
-            ensure!(labels == metric.labels, "{} has {labels:?}, documented are {:?}", series.name, metric.labels);
-            ensure!(self.types.get(name) == Some(&metric.kind), "{name} is a {:?}, not a {}", self.types.get(name), metric.kind);
+            ensure!(
+                labels == metric.labels,
+                "{} has {labels:?}, documented are {:?}",
+                series.name,
+                metric.labels
+            );
+            ensure!(
+                self.types.get(name) == Some(&metric.kind),
+                "{name} is a {:?}, not a {}",
+                self.types.get(name),
+                metric.kind
+            );
             found.insert(name);
         }
         for name in documented.keys().filter(|name| wanted(name)) {
@@ -60,7 +71,8 @@ impl Scrape {
     /// The values of all series of that name that carry these labels.
     fn values(&self, name: &str, labels: &[(&str, &str)]) -> Vec<f64> {
         let carries = |series: &&Series| {
-            let has = |(key, value): &(&str, &str)| series.labels.get(*key).is_some_and(|found| found == value);
+            let has =
+                |(key, value): &(&str, &str)| series.labels.get(*key).is_some_and(|found| found == value);
             series.name == name && labels.iter().all(has)
         };
         self.series.iter().filter(carries).map(|series| series.value).collect()
@@ -89,7 +101,11 @@ impl Series {
             let (key, value) = pair.split_once('=')?;
             Some((key.to_owned(), value.trim_matches('"').to_owned()))
         };
-        Some(Self { name: name.to_owned(), labels: pairs.map(pair).collect::<Option<_>>()?, value: value.parse().ok()? })
+        Some(Self {
+            name: name.to_owned(),
+            labels: pairs.map(pair).collect::<Option<_>>()?,
+            value: value.parse().ok()?,
+        })
     }
 
     /// The metric that it belongs to.
@@ -113,7 +129,10 @@ pub(crate) async fn sane(admin: &str) -> Result<()> {
         scrape.within("kafka_consumergroup_lag_seconds", &[], 0.0, 0.0)?;
         let reached = |state| scrape.sum("nova_batches_total", &[("state", state)]);
         let [planned, committed] = ["planned", "committed"].map(reached);
-        ensure!(planned > 0.0 && (planned - committed).abs() < 0.5, "{planned} batches, {committed} committed");
+        ensure!(
+            planned > 0.0 && (planned - committed).abs() < 0.5,
+            "{planned} batches, {committed} committed"
+        );
         Ok(())
     })
     .await?;
@@ -123,13 +142,22 @@ pub(crate) async fn sane(admin: &str) -> Result<()> {
         for name in ["component_received_events_total", "component_sent_events_total"] {
             scrape.within(name, of, 1.0, 1e9)?;
         }
-        scrape.within("component_sent_bytes_total", of, scrape.sum("component_sent_events_total", of), 1e12)?;
+        scrape.within(
+            "component_sent_bytes_total",
+            of,
+            scrape.sum("component_sent_events_total", of),
+            1e12,
+        )?;
         scrape.within("nova_batch_fill_ratio", of, 0.0, 1.0)?;
         scrape.within("nova_assigned_partitions", of, 1.0, 4.0)?;
         scrape.within("nova_consumption_paused", of, 0.0, 0.0)?;
         scrape.within("nova_retention_used_ratio", of, 0.0, 1.0)?;
         scrape.within("nova_retention_left_seconds", of, 29.0 * 86400.0, 30.0 * 86400.0)?;
-        for (name, most) in [("nova_insert_seconds", 30.0), ("nova_batch_write_seconds", 60.0), ("nova_freshness_seconds", 300.0)] {
+        for (name, most) in [
+            ("nova_insert_seconds", 30.0),
+            ("nova_batch_write_seconds", 60.0),
+            ("nova_freshness_seconds", 300.0),
+        ] {
             let [sum, count] = ["sum", "count"].map(|part| scrape.sum(&format!("{name}_{part}"), of));
             ensure!(count >= 1.0 && sum / count <= most, "{name} of {stream}: {sum} s in {count}");
         }

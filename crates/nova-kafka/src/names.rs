@@ -32,7 +32,11 @@ const OF_TOPIC: &[&str] = &["topic", "partition"];
 pub const METRICS: &[Metric] = &[
     Metric::gauge(CURRENT_OFFSET, OF_GROUP, "The consumer group's committed offset of a partition"),
     Metric::gauge(LAG, OF_GROUP, "Messages between the committed offset and the end of a partition"),
-    Metric::gauge(LAG_SECONDS, OF_GROUP, "Age of the oldest message that the group has not read, in seconds; 0 when there is none"),
+    Metric::gauge(
+        LAG_SECONDS,
+        OF_GROUP,
+        "Age of the oldest message that the group has not read, in seconds; 0 when there is none",
+    ),
     Metric::gauge(END_OFFSET, OF_TOPIC, "The offset after the last message of a partition"),
     Metric::gauge(OLDEST_OFFSET, OF_TOPIC, "The oldest offset a partition still holds"),
     Metric::gauge(

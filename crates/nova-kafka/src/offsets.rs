@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use nova_pipeline::{ErrorKind, PipelineError};
 use rdkafka::Message;
-use rdkafka::{ClientConfig, TopicPartitionList};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::topic_partition_list::Offset;
+use rdkafka::{ClientConfig, TopicPartitionList};
 
 use crate::context::Logs;
 use crate::errors::{code_of, failed, kind_of};

@@ -23,9 +23,17 @@ pub const RUNS: &str = "nova_reconcile_runs_total";
 
 /// All of them.
 pub const METRICS: &[Metric] = &[
-    Metric::gauge(DIFFERENCES, &["stream", "kind"], "Differences that the last reconciliation found, by kind"),
+    Metric::gauge(
+        DIFFERENCES,
+        &["stream", "kind"],
+        "Differences that the last reconciliation found, by kind",
+    ),
     Metric::gauge(EXPLAINED, &["stream"], "Those of the differences that a dead letter explains"),
-    Metric::gauge(VERDICT, &["stream", "verdict"], "1 for the verdict of the last reconciliation, 0 for the others"),
+    Metric::gauge(
+        VERDICT,
+        &["stream", "verdict"],
+        "1 for the verdict of the last reconciliation, 0 for the others",
+    ),
     Metric::gauge(
         LAST_GOOD,
         &["stream"],

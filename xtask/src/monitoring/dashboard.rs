@@ -76,7 +76,9 @@ impl Dashboard {
                 metrics.get(metric.trim()).is_some_and(|metric| metric.labels.contains(label.trim()))
             });
             if !known {
-                problems.push(format!("grafana.json: the variable `{variable}` asks for no label of a metric of nova"));
+                problems.push(format!(
+                    "grafana.json: the variable `{variable}` asks for no label of a metric of nova"
+                ));
             }
         }
         problems

@@ -35,7 +35,8 @@ pub async fn run() -> Result<()> {
     let dashboard = dashboard::read(&folder.join("grafana.json"))?;
     // JSON is YAML: the panels' queries as recording rules, for promtool's parser.
     let scratch = tempfile::tempdir().context("a folder for the dashboard's queries")?;
-    std::fs::write(scratch.path().join("queries.yaml"), dashboard.as_rules()).context("writing queries.yaml")?;
+    std::fs::write(scratch.path().join("queries.yaml"), dashboard.as_rules())
+        .context("writing queries.yaml")?;
     promtool_in(&promtool, scratch.path(), &["check", "rules", "queries.yaml"]).await?;
 
     let mut problems = rules.problems(&metrics, &workspace::root());

@@ -28,7 +28,17 @@ pub(super) struct Selector {
 const OF_SCRAPE: [&str; 2] = ["instance", "job"];
 const KEYWORDS: [&str; 8] = ["and", "or", "unless", "bool", "offset", "inf", "nan", "atan2"];
 const AGGREGATIONS: [&str; 12] = [
-    "sum", "min", "max", "avg", "count", "topk", "bottomk", "quantile", "stddev", "stdvar", "group",
+    "sum",
+    "min",
+    "max",
+    "avg",
+    "count",
+    "topk",
+    "bottomk",
+    "quantile",
+    "stddev",
+    "stdvar",
+    "group",
     "count_values",
 ];
 
@@ -70,7 +80,8 @@ pub(super) fn problems(
             continue;
         };
         if is_counter && !selector.is_range {
-            problems.push(format!("`{}` is a counter, and is not asked for its rate or increase", selector.name));
+            problems
+                .push(format!("`{}` is a counter, and is not asked for its rate or increase", selector.name));
         }
         labels.extend(OF_SCRAPE.map(str::to_owned));
         for label in selector.labels.difference(&labels) {
@@ -138,7 +149,9 @@ fn tokens(expression: &str) -> Vec<Token> {
             }
             letter if letter.is_ascii_alphabetic() || letter == '_' || letter == ':' => {
                 let mut word = String::from(letter);
-                while let Some(next) = rest.next_if(|next| next.is_ascii_alphanumeric() || "_:".contains(*next)) {
+                while let Some(next) =
+                    rest.next_if(|next| next.is_ascii_alphanumeric() || "_:".contains(*next))
+                {
                     word.push(next);
                 }
                 tokens.push(Token::Word(word));

@@ -38,11 +38,7 @@ pub enum MetricKind {
 impl Metric {
     /// A counter.
     #[must_use]
-    pub const fn counter(
-        name: &'static str,
-        labels: &'static [&'static str],
-        help: &'static str,
-    ) -> Self {
+    pub const fn counter(name: &'static str, labels: &'static [&'static str], help: &'static str) -> Self {
         Self { name, kind: MetricKind::Counter, labels, help }
     }
 
@@ -96,10 +92,18 @@ pub const METRICS: &[Metric] = &[
     Metric::counter(SENT_BYTES, STREAM, "Encoded bytes made durable"),
     Metric::counter(DISCARDED, &["stream", "reason"], "Messages that became no rows, by reason"),
     Metric::counter(DEAD_LETTERS, &["stream", "kind"], "Dead letters acknowledged by the broker, by kind"),
-    Metric::counter(ERRORS, &["stream", "kind"], "Failures, by kind: of attempts that were repeated and of whole runs"),
+    Metric::counter(
+        ERRORS,
+        &["stream", "kind"],
+        "Failures, by kind: of attempts that were repeated and of whole runs",
+    ),
     Metric::counter(RETRIES, &["stream", "step"], "Attempts that failed and were repeated, by step"),
     Metric::counter(BATCHES, &["stream", "state"], "Batches that reached a state of the ledger"),
-    Metric::counter(DOUBTS, &["stream", "doubt"], "Batches about which the table was asked, and that were settled so"),
+    Metric::counter(
+        DOUBTS,
+        &["stream", "doubt"],
+        "Batches about which the table was asked, and that were settled so",
+    ),
     Metric::histogram(BATCH_ROWS, ROWS, "Rows of a batch"),
     Metric::histogram(BATCH_BYTES, BYTES, "Encoded bytes of a batch"),
     Metric::gauge(BATCH_FILL, STREAM, "How full the batch is that is being filled: 1 is one of its limits"),
@@ -124,7 +128,12 @@ mod tests {
         for metric in METRICS {
             let is_counter = metric.kind == MetricKind::Counter;
             assert_eq!(metric.name.ends_with("_total"), is_counter, "{}", metric.name);
-            assert_eq!(METRICS.iter().filter(|other| other.name == metric.name).count(), 1, "{}", metric.name);
+            assert_eq!(
+                METRICS.iter().filter(|other| other.name == metric.name).count(),
+                1,
+                "{}",
+                metric.name
+            );
         }
     }
 }

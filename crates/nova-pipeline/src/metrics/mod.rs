@@ -237,7 +237,13 @@ impl StreamMetrics {
         self.count(RETRIES, "step", step.replace(' ', "_"), 1);
     }
 
-    fn count(&self, name: &'static str, label: &'static str, value: impl Into<metrics::SharedString>, by: u64) {
+    fn count(
+        &self,
+        name: &'static str,
+        label: &'static str,
+        value: impl Into<metrics::SharedString>,
+        by: u64,
+    ) {
         counter!(name, "stream" => self.stream.clone(), label => value.into()).increment(by);
     }
 }

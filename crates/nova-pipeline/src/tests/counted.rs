@@ -25,7 +25,10 @@ async fn steps_doubts_and_letters_are_counted() {
         world.insert_faults.lock().unwrap().push_back(InsertFault::FailAfterWrite);
     });
     tokio::task::yield_now().await;
-    assert!(value(&handle, "nova_dead_letters_total{stream=\"likes\",kind=\"malformed\"}").abs() < 0.1, "there, at 0");
+    assert!(
+        value(&handle, "nova_dead_letters_total{stream=\"likes\",kind=\"malformed\"}").abs() < 0.1,
+        "there, at 0"
+    );
     bench.send([assigned(&[0]), like(0, 0), like(0, 1)]);
     bench.until("the first batch", |world| world.offset(0) == Some(2)).await;
     bench.send([poison(0, 2), like(0, 3)]);
@@ -64,7 +67,8 @@ async fn steps_doubts_and_letters_are_counted() {
 fn labels_of<'t>(text: &'t str, name: &str) -> Vec<BTreeSet<&'t str>> {
     let of_series = |line: &'t str| {
         let rest = line.strip_prefix(name)?;
-        let rest = ["_bucket", "_sum", "_count"].iter().find_map(|end| rest.strip_prefix(end)).unwrap_or(rest);
+        let rest =
+            ["_bucket", "_sum", "_count"].iter().find_map(|end| rest.strip_prefix(end)).unwrap_or(rest);
         let (labels, _) = rest.strip_prefix('{')?.split_once('}')?;
         let names = labels.split(',').filter_map(|label| Some(label.split_once('=')?.0));
         Some(names.filter(|name| !["le", "quantile"].contains(name)).collect())

@@ -146,7 +146,8 @@ fn server_watchers(config: &Config, streams: &[&Stream], client: Client) -> Work
         let client = client.clone();
         async move { client.ping().await.map_err(PipelineError::from) }
     });
-    let manager = WorkerManager::new(ManagerOptions::default()).add(Arc::new(kafka)).add(Arc::new(clickhouse));
+    let manager =
+        WorkerManager::new(ManagerOptions::default()).add(Arc::new(kafka)).add(Arc::new(clickhouse));
     let Some(slot) = SlotWatch::new(config).map(Arc::new) else { return manager };
     let postgres = Watch::new("postgres", WATCH_INTERVAL, move || {
         let slot = Arc::clone(&slot);

@@ -58,8 +58,10 @@ impl SlotWatch {
             }
             Err(error) => {
                 *connection = None;
-                let message =
-                    format!("PostgreSQL at {} does not say what it keeps for slot {}: {error}", self.place, self.slot);
+                let message = format!(
+                    "PostgreSQL at {} does not say what it keeps for slot {}: {error}",
+                    self.place, self.slot
+                );
                 Err(PipelineError::new(ErrorKind::Unavailable, message))
             }
         }

@@ -23,12 +23,20 @@ pub const SLOT_WAL_STATUS: &str = "nova_slot_wal_status";
 
 const OWN: &[Metric] = &[
     Metric::gauge(BUILD_INFO, &["version"], "1, with the version of this process"),
-    Metric::gauge(WORKER_STATUS, &["worker", "status"], "1 for the status that a worker has, 0 for the others"),
+    Metric::gauge(
+        WORKER_STATUS,
+        &["worker", "status"],
+        "1 for the status that a worker has, 0 for the others",
+    ),
     Metric::gauge(WORKER_IDLE, &["worker"], "Seconds since a worker went round its loop"),
     Metric::gauge(SERVER_UP, &["server"], "1 while a server that is watched answers, 0 while it does not"),
     Metric::gauge(SLOT_ACTIVE, &["slot"], "1 while somebody reads the replication slot"),
     Metric::gauge(SLOT_RETAINED, &["slot"], "Write-ahead log that PostgreSQL keeps for the slot, in bytes"),
-    Metric::gauge(SLOT_UNCONFIRMED, &["slot"], "Write-ahead log that the slot's reader has not confirmed, in bytes"),
+    Metric::gauge(
+        SLOT_UNCONFIRMED,
+        &["slot"],
+        "Write-ahead log that the slot's reader has not confirmed, in bytes",
+    ),
     Metric::gauge(SLOT_WAL_STATUS, &["slot", "status"], "1 for the slot's wal_status, 0 for the others"),
 ];
 
@@ -56,7 +64,13 @@ mod tests {
     fn table() -> String {
         let row = |metric: &Metric| {
             let labels: Vec<String> = metric.labels.iter().map(|label| format!("`{label}`")).collect();
-            format!("| `{}` | {} | {} | {} |\n", metric.name, metric.kind.name(), labels.join(", "), metric.help)
+            format!(
+                "| `{}` | {} | {} | {} |\n",
+                metric.name,
+                metric.kind.name(),
+                labels.join(", "),
+                metric.help
+            )
         };
         all().map(row).collect()
     }

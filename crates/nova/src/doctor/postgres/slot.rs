@@ -62,8 +62,11 @@ mod tests {
     #[test]
     fn lost_wal_fails_and_much_of_it_warns() {
         let level = |status: &str, retained_bytes| {
-            let slot =
-                Slot { wal_status: Some(status.into()), retained_bytes: Some(retained_bytes), ..Slot::default() };
+            let slot = Slot {
+                wal_status: Some(status.into()),
+                retained_bytes: Some(retained_bytes),
+                ..Slot::default()
+            };
             wal("slot s", &slot).level
         };
         assert_eq!(level("reserved", 5_000_000), Level::Ok);
