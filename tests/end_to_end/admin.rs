@@ -6,25 +6,9 @@ use anyhow::{Context, Result, ensure};
 use nix::sys::signal::Signal;
 
 use crate::checks::goes_on;
+use crate::metrics::sane;
 use crate::wait::{s, until};
 use crate::world::World;
-
-/// The names that dashboards and alerts are built on. A gauge or counter that nothing has happened to is not there
-/// yet: those are left out.
-const METRICS: [&str; 12] = [
-    "component_received_events_total",
-    "component_sent_events_total",
-    "component_sent_bytes_total",
-    "component_discarded_events_total",
-    "nova_batch_rows",
-    "nova_batch_write_seconds",
-    "nova_freshness_seconds",
-    "nova_assigned_partitions",
-    "nova_rebalances_total",
-    "kafka_consumergroup_lag",
-    "kafka_consumergroup_current_offset",
-    "kafka_topic_partition_current_offset",
-];
 
 /// Status and body.
 pub(crate) async fn get(admin: &str, path: &str) -> Result<(u16, String)> {
@@ -56,7 +40,7 @@ pub(crate) async fn metric(admin: &str, name: &str, labels: &[(&str, &str)]) -> 
     Ok(values.iter().sum())
 }
 
-/// GIVEN a worker that has worked / THEN its routes are those it documents, and its metrics name no user.
+/// GIVEN a worker that has worked / THEN its routes and its metrics are those that are documented, and the metrics name no user.
 pub(crate) async fn admin(world: &mut World) -> Result<()> {
     goes_on(world).await?;
     let admin = world.worker().admin.clone();
@@ -85,22 +69,14 @@ async fn routes(admin: &str) -> Result<()> {
     let (_, body) = get(admin, "/health/ready").await?;
     let report: serde_json::Value = serde_json::from_str(&body)?;
     let workers = report["workers"].as_array().context("no workers")?;
-    for name in ["posts", "follows", "likes", "comments", "kafka", "clickhouse"] {
+    for name in ["posts", "follows", "likes", "comments", "kafka", "clickhouse", "postgres"] {
         ensure!(workers.iter().any(|worker| worker["name"] == name), "no worker {name} in {body}");
     }
     Ok(())
 }
 
 async fn metrics(world: &World, admin: &str) -> Result<()> {
-    // The lag is asked for every few seconds.
-    until("all documented metrics", s(30), async || {
-        for name in METRICS {
-            let (_, text) = get(admin, "/metrics").await?;
-            ensure!(text.contains(&format!("# TYPE {name} ")), "/metrics has no {name}");
-        }
-        Ok(())
-    })
-    .await?;
+    sane(admin).await?;
     let (_, text) = get(admin, "/metrics").await?;
     let has_uuid = text
         .split(|c: char| !(c.is_ascii_hexdigit() || c == '-'))

@@ -63,7 +63,7 @@ pub(crate) async fn disk_full(world: &mut World) -> Result<()> {
     Ok(())
 }
 
-/// How many dead letters the worker has written; a counter that has never counted is not there.
+/// How many dead letters the worker has written.
 async fn letters(admin: &str) -> f64 {
     metric(admin, "nova_dead_letters_total", &[]).await.unwrap_or(0.0)
 }

@@ -22,6 +22,7 @@ mod engagement;
 mod faults;
 mod letters;
 mod main_job;
+mod metrics;
 mod offsets;
 mod outages;
 mod outbox;

@@ -112,9 +112,20 @@ pub(crate) async fn connect_restart(world: &mut World) -> Result<()> {
     recovered(world).await
 }
 
-/// The same for PostgreSQL.
+/// The same for PostgreSQL; a worker of streams stays ready meanwhile.
 pub(crate) async fn postgres_restart(world: &mut World) -> Result<()> {
     equal(world).await?;
+    let admin = world.worker().admin.clone();
+    // Its orderly way out, at once.
+    world.stack.postgres()?.process.kill(Signal::SIGINT)?;
+    until("a metric tells of PostgreSQL's end", s(30), async || {
+        let up = metric(&admin, "nova_server_up", &[("server", "postgres")]).await?;
+        ensure!(up < 0.5, "nova_server_up is {up}");
+        Ok(())
+    })
+    .await?;
+    let (status, body) = get(&admin, "/health/ready").await?;
+    ensure!(status == 200, "/health/ready answers {status}: {body}");
     let postgres = world.stack.postgres.as_mut().context("this stack has no PostgreSQL")?;
     postgres.restart().await?;
     recovered(world).await

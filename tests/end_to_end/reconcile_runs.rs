@@ -10,6 +10,7 @@ use tokio::process::Command;
 
 use crate::admin::metric;
 use crate::checks::equal;
+use crate::metrics::{OF_RECONCILE, Scrape};
 use crate::wait::{s, until};
 use crate::world::{World, ended};
 
@@ -102,6 +103,7 @@ async fn on_a_schedule(world: &World) -> Result<()> {
     }
     let good = metric(admin, "nova_reconcile_last_good_timestamp_seconds", &[("stream", "likes")]).await?;
     ensure!(good > 1.0e9, "likes were equal at {good}");
+    Scrape::of(admin).await?.fits(|name| name.starts_with(OF_RECONCILE))?;
     let code = ended(&worker.process, Signal::SIGTERM).await?;
     ensure!(code == Some(0), "`nova run reconcile` ended with {code:?}");
     Ok(())

@@ -13,7 +13,7 @@ use crate::interrupt::{Interrupted, unless_interrupted};
 use crate::prerequisites::Missing;
 use crate::sbom::{self, SbomArgs};
 use crate::up::{self, UpArgs};
-use crate::{chaos, check, demo, deny, instructions};
+use crate::{chaos, check, demo, deny, instructions, monitoring};
 
 /// Development tasks of Nova CDC on the real servers.
 #[derive(Debug, Parser)]
@@ -41,6 +41,8 @@ enum Command {
     Deny,
     /// Write what a package is made of, as a CycloneDX document
     Sbom(SbomArgs),
+    /// Check the alerts and the dashboard in deploy/monitoring against the metrics that nova has
+    Monitoring,
     /// Start the servers alone and leave them running; prints `export` lines
     Up(UpArgs),
     /// Stop the servers that `up` left running
@@ -143,6 +145,7 @@ pub async fn run(cli: Cli) -> Result<()> {
             Command::Instructions(args) => instructions::run(args.record).await,
             Command::Deny => deny::run().await,
             Command::Sbom(args) => sbom::run(&args),
+            Command::Monitoring => monitoring::run().await,
             Command::Up(args) => up::up(args).await,
             Command::Down => up::down().await,
         }

@@ -10,7 +10,6 @@ use rdkafka::{ClientConfig, TopicPartitionList};
 
 use crate::context::Logs;
 use crate::errors::{coded, failed};
-use crate::names;
 use crate::options::{KafkaConnection, check_topic, reader_config};
 use crate::source::ANSWER_WITHIN;
 
@@ -112,22 +111,14 @@ impl GroupLag {
         self.partitions.iter().max_by(|one, other| one.retention_used().total_cmp(&other.retention_used()))
     }
 
-    /// Sets the gauges of [`names`].
-    pub fn publish(&self) {
-        // Offsets below 2^53 are exact in a gauge.
-        #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
-        let float = |offset: i64| offset as f64;
-        for lag in &self.partitions {
-            let of_topic = [("topic", self.topic.clone()), ("partition", lag.partition.to_string())];
-            let mut of_group = of_topic.to_vec();
-            of_group.push(("consumergroup", self.group.clone()));
-            metrics::gauge!(names::LAG, &of_group).set(float(lag.messages()));
-            if let Some(committed) = lag.committed {
-                metrics::gauge!(names::CURRENT_OFFSET, &of_group).set(float(committed));
-            }
-            metrics::gauge!(names::END_OFFSET, &of_topic).set(float(lag.high));
-            metrics::gauge!(names::OLDEST_OFFSET, &of_topic).set(float(lag.low));
-        }
+    /// The offset of the next message that the group needs, by partition, where the partition may hold it.
+    #[must_use]
+    pub fn unread(&self) -> Vec<(i32, i64)> {
+        let next = |lag: &PartitionLag| {
+            let at = lag.committed.unwrap_or(lag.low).max(lag.low);
+            (at < lag.high).then_some((lag.partition, at))
+        };
+        self.partitions.iter().filter_map(next).collect()
     }
 }
 

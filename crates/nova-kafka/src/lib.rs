@@ -29,7 +29,7 @@ pub use dead_letters::KafkaDeadLetters;
 pub use lag::{GroupLag, PartitionLag, describe, offsets_by_time};
 pub use letters::{original, read_letters};
 pub use message::KafkaMessage;
-pub use offsets::{Position, members, message_times, positions, set_offsets};
+pub use offsets::{Position, members, message_times, positions, set_offsets, standing_since};
 pub use options::{GroupProtocol, KafkaConnection, KafkaOptions};
 pub use reread::RangeReader;
 pub use source::KafkaSource;

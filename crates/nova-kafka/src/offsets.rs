@@ -8,14 +8,14 @@ use std::time::{Duration, Instant};
 
 use nova_pipeline::{ErrorKind, PipelineError};
 use rdkafka::Message;
-use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::topic_partition_list::Offset;
+use rdkafka::{ClientConfig, TopicPartitionList};
 
 use crate::context::Logs;
 use crate::errors::{code_of, failed, kind_of};
-use crate::lag::{self, PartitionLag, observe, observe_with};
+use crate::lag::{self, GroupLag, PartitionLag, observe, observe_with};
 use crate::options::{KafkaConnection, reader_config};
 use crate::source::ANSWER_WITHIN;
 
@@ -63,24 +63,63 @@ pub async fn message_times(
     if offsets.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let mut config = reader_config(connection, "nova.message-times")?;
-    // One message of each partition is wanted, not what a reader fetches in advance.
-    config.set("enable.partition.eof", "true").set("queued.min.messages", "1");
+    let config = first_message_config(connection, "nova.message-times")?;
     let (of, offsets) = (topic.to_owned(), offsets.to_vec());
-    observe_with(config, topic.to_owned(), move |consumer| {
-        let doing = format!("reading the times of messages of {of}");
-        let mut list = TopicPartitionList::new();
-        for (partition, offset) in &offsets {
-            let added = list.add_partition_offset(&of, *partition, Offset::Offset(*offset));
-            added.map_err(|error| failed(&doing, &error))?;
-        }
-        consumer.assign(&list).map_err(|error| failed(&doing, &error))?;
-        first_times(consumer, &of, offsets.len()).map_err(|error| failed(&doing, &error))
+    observe_with(config, topic.to_owned(), move |consumer| first_times(consumer, &of, &offsets)).await
+}
+
+/// Where `group` stands in `topic`, and by partition the time of the oldest message that the group has not read, in
+/// milliseconds since 1970: when its producer made it, or the broker took it, as the topic says. A partition is left out
+/// where there is none, or where it could not be read within 10 s.
+///
+/// # Errors
+/// As [`positions`].
+pub async fn standing_since(
+    connection: &KafkaConnection,
+    group: &str,
+    topic: &str,
+) -> Result<(GroupLag, BTreeMap<i32, i64>), PipelineError> {
+    let (group, of) = (group.to_owned(), topic.to_owned());
+    observe_with(first_message_config(connection, &group)?, topic.to_owned(), move |consumer| {
+        let (lag, _) = lag::standing(consumer, group, of.clone())?;
+        let since = first_times(consumer, &of, &lag.unread())?;
+        Ok((lag, since))
     })
     .await
 }
 
-fn first_times(
+/// For a reader that wants one message of each partition, not what a reader fetches in advance.
+pub(crate) fn first_message_config(
+    connection: &KafkaConnection,
+    group: &str,
+) -> Result<ClientConfig, PipelineError> {
+    let mut config = reader_config(connection, group)?;
+    // The broker sends a greater message whole, too (KIP-74).
+    config.set("fetch.message.max.bytes", "16384");
+    config.set("enable.partition.eof", "true").set("queued.min.messages", "1");
+    Ok(config)
+}
+
+/// The times of the first messages at or behind these offsets; assigns the consumer to their partitions.
+pub(crate) fn first_times(
+    consumer: &BaseConsumer<Logs>,
+    topic: &str,
+    offsets: &[(i32, i64)],
+) -> Result<BTreeMap<i32, i64>, PipelineError> {
+    if offsets.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let doing = format!("reading the times of messages of {topic}");
+    let mut list = TopicPartitionList::new();
+    for (partition, offset) in offsets {
+        let added = list.add_partition_offset(topic, *partition, Offset::Offset(*offset));
+        added.map_err(|error| failed(&doing, &error))?;
+    }
+    consumer.assign(&list).map_err(|error| failed(&doing, &error))?;
+    times_of(consumer, topic, offsets.len()).map_err(|error| failed(&doing, &error))
+}
+
+fn times_of(
     consumer: &BaseConsumer<Logs>,
     topic: &str,
     partitions: usize,

@@ -109,6 +109,14 @@ impl<B: Block> Batch<B> {
             || self.block.bytes() + self.letter_bytes >= options.batch_bytes
     }
 
+    /// How near it is to the limit that it is nearest to; 1 is full.
+    pub(crate) fn fill(&self, options: &PipelineOptions) -> f64 {
+        #[expect(clippy::cast_precision_loss, reason = "a ratio")]
+        let share = |of: usize, limit: usize| of as f64 / limit.max(1) as f64;
+        let bytes = self.block.bytes() + self.letter_bytes;
+        share(self.block.rows(), options.batch_rows).max(share(bytes, options.batch_bytes))
+    }
+
     /// When the batch is to be sent at the latest; `None` while it is empty.
     pub(crate) fn due(&self, options: &PipelineOptions) -> Option<Instant> {
         self.opened.map(|opened| opened + options.linger)

@@ -18,7 +18,7 @@ use tracing::{debug, error, info, warn};
 
 use crate::batch::Batch;
 use crate::ledger::is_closed;
-use crate::metrics::{Sent, StreamMetrics};
+use crate::metrics::{Doubt, Sent, StreamMetrics};
 use crate::trace::{self, traced};
 use crate::without_ledger;
 use crate::{
@@ -66,6 +66,9 @@ impl<K: Sink, L: DeadLetters> Delivery<K, L> {
         }
         let stream = &self.stream;
         debug!(stream, ?ranges, all, rows = batch.block.rows(), left = block.rows(), "doubts are resolved");
+        if batch.block.has_doubts() {
+            self.metrics.settled(Doubt::Source);
+        }
         if repeated + known > 0 {
             info!(
                 stream,
@@ -116,7 +119,7 @@ impl<K: Sink, L: DeadLetters> Delivery<K, L> {
         self.write_letters(batch).await?;
         let sent = match batch.block.rows() {
             0 => Sent::default(),
-            _ if asking => self.complete_batch(&batch.block, &batch.ranges).await?,
+            _ if asking => self.complete_batch(&batch.block, &batch.ranges, Doubt::Reread).await?,
             _ => self.insert(batch).await?,
         };
         self.metrics.durable(batch, sent, started.elapsed());
@@ -126,7 +129,7 @@ impl<K: Sink, L: DeadLetters> Delivery<K, L> {
     /// Makes a batch durable that may have been inserted before, wholly or in part.
     pub(crate) async fn settle(&self, batch: &Batch<K::Block>, ranges: &Ranges) -> Result<(), PipelineError> {
         self.write_letters(batch).await?;
-        self.complete_batch(&batch.block, ranges).await.map(|_| ())
+        self.complete_batch(&batch.block, ranges, Doubt::Takeover).await.map(|_| ())
     }
 
     /// Inserts a batch that nobody has tried to insert before.
@@ -135,14 +138,14 @@ impl<K: Sink, L: DeadLetters> Delivery<K, L> {
         match self.insert_block(&batch.block, &token).await {
             Ok(()) => Ok(Sent::all(&batch.block)),
             Err(error) if error.kind.policy() == Policy::Retry => {
-                self.metrics.error(error.kind);
+                self.metrics.retry("insert", error.kind);
                 warn!(stream = self.stream, kind = %error.kind, "insert: {error}; asking the table what it has");
                 #[cfg(feature = "mutants")]
                 if crate::mutants::Mutant::LineageNotAsked.is_chosen() {
                     let again = self.retried("insert", || self.insert_block(&batch.block, &token)).await;
                     return again.map(|()| Sent::all(&batch.block));
                 }
-                self.complete_batch(&batch.block, &batch.ranges).await?;
+                self.complete_batch(&batch.block, &batch.ranges, Doubt::Answer).await?;
                 Ok(Sent::all(&batch.block))
             }
             Err(error) => Err(error.in_batch(&self.topic, &batch.ranges)),
@@ -151,7 +154,10 @@ impl<K: Sink, L: DeadLetters> Delivery<K, L> {
 
     async fn insert_block(&self, block: &K::Block, token: &str) -> Result<(), PipelineError> {
         let span = trace::insert(self.sink.table(), block, token);
-        traced(span, self.sink.insert(block, token)).await
+        let began = Instant::now();
+        traced(span, self.sink.insert(block, token)).await?;
+        self.metrics.insert_seconds.record(began.elapsed());
+        Ok(())
     }
 
     fn token(&self, ranges: &Ranges) -> String {
@@ -162,8 +168,15 @@ impl<K: Sink, L: DeadLetters> Delivery<K, L> {
         ranges.token(&self.topic, self.sink.table())
     }
 
-    async fn complete_batch(&self, block: &K::Block, ranges: &Ranges) -> Result<Sent, PipelineError> {
-        self.complete(block, ranges, &self.token(ranges)).await
+    async fn complete_batch(
+        &self,
+        block: &K::Block,
+        ranges: &Ranges,
+        doubt: Doubt,
+    ) -> Result<Sent, PipelineError> {
+        let sent = self.complete(block, ranges, &self.token(ranges)).await?;
+        self.metrics.settled(doubt);
+        Ok(sent)
     }
 
     /// Sends what the table lacks of the block, until it lacks nothing; `token` names the block.
@@ -248,7 +261,7 @@ impl<K: Sink, L: DeadLetters> Delivery<K, L> {
         let mut held_up = false;
         let notify = |error: &PipelineError, attempts: u32, pause: Duration| {
             held_up = true;
-            self.metrics.error(error.kind);
+            self.metrics.retry(what, error.kind);
             self.status.set(WorkerStatus::Degraded { reason: format!("{what}: {error}") });
             let pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
             warn!(stream = self.stream, kind = %error.kind, attempts, pause_ms, "{what}: {error}");

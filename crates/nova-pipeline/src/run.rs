@@ -20,6 +20,7 @@ use crate::batch::Batch;
 use crate::breaker::{Breaker, Tally};
 use crate::deliver::Delivery;
 use crate::fail_points::{self, Boundary};
+use crate::metrics::BatchState;
 use crate::trace::{self, traced};
 use crate::without_ledger;
 use crate::{
@@ -142,6 +143,7 @@ impl<S: Source, K: Sink, L: DeadLetters> Run<S, K, L> {
     /// Not reading for a moment costs nothing; a pause makes the client drop what it fetched in advance. So the pause
     /// comes late, and in time before the group takes a silent member for dead.
     fn regulate(&mut self) -> Result<(), PipelineError> {
+        self.delivery.metrics.fill.set(self.batch.fill(&self.options));
         if self.has_room() {
             self.stalled_since = None;
             if std::mem::take(&mut self.paused) {
@@ -177,6 +179,8 @@ impl<S: Source, K: Sink, L: DeadLetters> Run<S, K, L> {
             (partition, Span { start, end })
         });
         let planned = Planned::new(batch.ranges.clone(), spans.collect());
+        self.delivery.metrics.reached(BatchState::Planned);
+        let closes = self.ledger.has_settled();
         let (intended, commits) = self.ledger.intend(planned, now_ms(), self.mapping.fingerprint())?;
         let (source, delivery) = (Arc::clone(&self.source), Arc::clone(&self.delivery));
         let stands = self.ledger.replace(&commits);
@@ -188,6 +192,10 @@ impl<S: Source, K: Sink, L: DeadLetters> Run<S, K, L> {
             fail_points::reach(Boundary::BeforeIntent);
             let commit = delivery.commit(&*source, &stands, &commits);
             traced(trace::announce(&delivery, &before), commit).await?;
+            delivery.metrics.reached(BatchState::Intended);
+            if closes {
+                delivery.metrics.reached(BatchState::Committed);
+            }
             fail_points::reach(Boundary::AfterIntent);
             #[cfg(feature = "mutants")]
             crate::mutants::commit_before_insert(&*source, intended.ranges()).await?;
@@ -239,6 +247,7 @@ impl<S: Source, K: Sink, L: DeadLetters> Run<S, K, L> {
         let sent = std::mem::replace(&mut self.sent, SpanContext::NONE);
         let commit = delivery.commit(&*self.source, &stands, &commits);
         traced(trace::commit(&delivery, &sent), commit).await?;
+        delivery.metrics.reached(BatchState::Committed);
         fail_points::reach(Boundary::AfterCommit);
         Ok(())
     }
@@ -306,9 +315,9 @@ impl<S: Source, K: Sink, L: DeadLetters> Run<S, K, L> {
         self.positions.retain(|partition, _| !partitions.contains(partition));
     }
 
-    pub(crate) fn rebalanced(&self, what: &str, partitions: &[i32]) {
+    pub(crate) fn rebalanced(&self, what: &'static str, partitions: &[i32]) {
         let owned = self.ledger.owned();
-        self.delivery.metrics.rebalances.increment(1);
+        self.delivery.metrics.rebalanced(what, 1);
         self.delivery.metrics.partitions.set(u32::try_from(owned).unwrap_or(u32::MAX));
         info!(stream = self.delivery.stream, ?partitions, owned, "partitions {what}");
     }

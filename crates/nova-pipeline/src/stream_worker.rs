@@ -60,7 +60,11 @@ impl<C: Connect> StreamWorker<C> {
         Self { stream: stream.to_owned(), group: group.to_owned(), options, connect, status }
     }
 
-    async fn run_once(&self, context: &WorkerContext) -> Result<(), PipelineError> {
+    async fn run_once(
+        &self,
+        context: &WorkerContext,
+        metrics: &Arc<StreamMetrics>,
+    ) -> Result<(), PipelineError> {
         let Endpoints { source, mapping, sink, dead_letters } = tokio::select! {
             () = context.shutdown().cancelled() => return Ok(()),
             endpoints = self.connect.connect() => endpoints?,
@@ -74,7 +78,7 @@ impl<C: Connect> StreamWorker<C> {
             dead_letters,
             retry: self.options.retry_policy(),
             status: Arc::clone(&self.status),
-            metrics: Arc::new(StreamMetrics::new(&self.stream)),
+            metrics: Arc::clone(metrics),
             shutdown: context.shutdown().clone(),
         });
         let ledger = Ledger::new(&self.stream, &self.group, source.topic(), self.options.new_group);
@@ -82,6 +86,7 @@ impl<C: Connect> StreamWorker<C> {
         let mut run = Run::new(Arc::clone(&source), mapping, delivery, options, ledger, progress);
         let ended = run.run(context.shutdown()).await;
         drop(run);
+        metrics.ended();
         // Leaving in order spares the group the session timeout, whatever ended the run.
         let closed = source.close().await;
         // A client says its last farewell when it is dropped, and waits for the answer.
@@ -99,7 +104,9 @@ impl<C: Connect> BackgroundWorker for StreamWorker<C> {
     async fn run(&self, context: WorkerContext) -> Result<(), WorkerError> {
         let _running = self.status.start();
         info!(stream = self.stream, group = self.group, attempt = context.attempt(), "stream starts");
-        self.run_once(&context).await.map_err(|error| {
+        let metrics = Arc::new(StreamMetrics::new(&self.stream));
+        self.run_once(&context, &metrics).await.map_err(|error| {
+            metrics.error(error.kind);
             let advice = error.way_on(&self.stream);
             match error.kind.policy() {
                 Policy::Retry | Policy::Restart => WorkerError::transient(error).with_advice(advice),

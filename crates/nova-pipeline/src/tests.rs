@@ -1,6 +1,7 @@
 //! The pipeline's promises on scripted faults, with the clock under the tests' control.
 
 mod bursts;
+mod counted;
 mod events;
 mod redelivery;
 mod repeats;

@@ -3,7 +3,8 @@
 //! Invariant: a time is published as a time, not as an age, which would stand still with the process:
 //! `time() - nova_reconcile_last_good_timestamp_seconds` is the age of the last good run.
 
-use metrics::{counter, describe_counter, describe_gauge, gauge};
+use metrics::{counter, gauge};
+use nova_pipeline::metrics::Metric;
 
 use crate::{DifferenceKind, Report, Verdict};
 
@@ -20,18 +21,27 @@ pub const DURATION: &str = "nova_reconcile_duration_seconds";
 /// Runs, by verdict.
 pub const RUNS: &str = "nova_reconcile_runs_total";
 
-/// Tells the metrics recorder what the metrics mean.
-pub fn describe() {
-    describe_gauge!(DIFFERENCES, "Differences that the last reconciliation found, by kind");
-    describe_gauge!(EXPLAINED, "Those of the differences that a dead letter explains");
-    describe_gauge!(VERDICT, "1 for the verdict of the last reconciliation, 0 for the others");
-    describe_gauge!(
+/// All of them.
+pub const METRICS: &[Metric] = &[
+    Metric::gauge(
+        DIFFERENCES,
+        &["stream", "kind"],
+        "Differences that the last reconciliation found, by kind",
+    ),
+    Metric::gauge(EXPLAINED, &["stream"], "Those of the differences that a dead letter explains"),
+    Metric::gauge(
+        VERDICT,
+        &["stream", "verdict"],
+        "1 for the verdict of the last reconciliation, 0 for the others",
+    ),
+    Metric::gauge(
         LAST_GOOD,
-        "Snapshot of the last reconciliation that found both sides equal, seconds since 1970"
-    );
-    describe_gauge!(DURATION, "Seconds that the last reconciliation took");
-    describe_counter!(RUNS, "Reconciliations, by verdict");
-}
+        &["stream"],
+        "Snapshot of the last reconciliation that found both sides equal, seconds since 1970",
+    ),
+    Metric::gauge(DURATION, &[], "Seconds that the last reconciliation took"),
+    Metric::counter(RUNS, &["verdict"], "Reconciliations, by verdict"),
+];
 
 /// Publishes what a run found.
 #[expect(clippy::cast_precision_loss, reason = "metrics; counts are far below 2^52")]

@@ -59,6 +59,18 @@ pub enum SkipReason {
 }
 
 impl SkipReason {
+    /// Every reason.
+    pub const ALL: [Self; 8] = [
+        Self::Tombstone,
+        Self::Heartbeat,
+        Self::TransactionMarker,
+        Self::LogicalMessage,
+        Self::Truncate,
+        Self::Unchanged,
+        Self::Repeated,
+        Self::AlreadyThere,
+    ];
+
     /// Its name in metrics and reports.
     #[must_use]
     pub fn name(self) -> &'static str {

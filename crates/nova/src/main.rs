@@ -21,6 +21,7 @@ mod replay;
 mod run;
 mod schema;
 mod settings;
+mod slot;
 mod table;
 mod telemetry;
 

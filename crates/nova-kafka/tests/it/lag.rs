@@ -1,6 +1,8 @@
 //! Lag, offsets by time, and facts about topics.
 
-use nova_kafka::{Created, TopicSpec, create_topics, describe, offsets_by_time, topic_facts};
+use std::collections::BTreeMap;
+
+use nova_kafka::{Created, TopicSpec, create_topics, describe, offsets_by_time, standing_since, topic_facts};
 use nova_pipeline::{ErrorKind, Source};
 use rdkafka::ClientConfig;
 use rdkafka::producer::{FutureProducer, FutureRecord};
@@ -34,6 +36,17 @@ async fn offsets_are_found_by_time() {
         let record = FutureRecord::<str, str>::to(&world.topic).partition(0).payload("x").timestamp(time);
         producer.send(record, SOON).await.unwrap();
     }
+    // The oldest unread message is the first one that there is, as long as the group has not committed.
+    let group = format!("{}-unread", world.group);
+    let (lag, since) = standing_since(&world.connection, &group, &world.topic).await.unwrap();
+    assert_eq!((lag.messages(), since), (3, BTreeMap::from([(0, 1_000)])));
+    let source = world.started(2, 0).await;
+    source.commit(&[commit(0, 2, "batch")]).await.unwrap();
+    let (_, since) = standing_since(&world.connection, &world.group, &world.topic).await.unwrap();
+    assert_eq!(since, BTreeMap::from([(0, 3_000)]));
+    source.commit(&[commit(0, 3, "batch")]).await.unwrap();
+    let (_, since) = standing_since(&world.connection, &world.group, &world.topic).await.unwrap();
+    assert!(since.is_empty(), "all is read: {since:?}");
     for (time, expected) in [(0, 0), (1_001, 1), (2_000, 1), (3_001, 3)] {
         let found = offsets_by_time(&world.connection, &world.topic, time).await.unwrap();
         assert_eq!(found, [(0, expected), (1, 0)], "at {time}");

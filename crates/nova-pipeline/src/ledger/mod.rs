@@ -252,6 +252,12 @@ impl Ledger {
         }
     }
 
+    /// Whether a durable batch waits for the commit that closes it.
+    #[must_use]
+    pub fn has_settled(&self) -> bool {
+        !self.settled.is_empty()
+    }
+
     /// The commit that closes what is durable, where no batch follows that it could ride with.
     pub fn close(&mut self) -> Vec<OffsetCommit> {
         let closed = std::mem::take(&mut self.settled).into_iter();

@@ -1,7 +1,8 @@
 //! Metrics as Prometheus reads them.
 
 use metrics_exporter_prometheus::PrometheusBuilder;
-use nova_reconcile::metrics::{describe, publish, publish_last_good};
+use nova_pipeline::metrics::Metric;
+use nova_reconcile::metrics::{METRICS, publish, publish_last_good};
 
 use crate::samples;
 
@@ -9,7 +10,7 @@ use crate::samples;
 fn a_run_is_published_by_stream_kind_and_verdict() {
     let recorder = PrometheusBuilder::new().build_recorder();
     metrics::with_local_recorder(&recorder, || {
-        describe();
+        Metric::describe_all(METRICS);
         publish_last_good("likes", samples::DAY);
         publish(&samples::well());
         publish(&samples::trouble());

@@ -1,14 +1,12 @@
 //! The admin server: health for orchestrators, metrics for Prometheus. Reads, never changes anything.
 
 mod health;
+mod metrics;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::State;
-use axum::http::header::CONTENT_TYPE;
-use axum::response::IntoResponse;
 use axum::routing::get;
 use axum::{Json, Router};
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -30,7 +28,7 @@ struct Admin {
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Nova CDC admin", description = "Health and metrics of one `nova run` process."),
-    paths(health::live, health::ready, metrics),
+    paths(health::live, health::ready, metrics::metrics),
     components(schemas(health::Report, health::Worker))
 )]
 struct Document;
@@ -82,14 +80,7 @@ fn router(admin: Arc<Admin>) -> Router {
     Router::new()
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
-        .route("/metrics", get(metrics))
+        .route("/metrics", get(metrics::metrics))
         .route("/openapi.json", get(|| async { Json(Document::openapi()) }))
         .with_state(admin)
-}
-
-/// All metrics, in Prometheus' text form.
-#[utoipa::path(get, path = "/metrics", responses((status = 200, description = "Metrics", content_type = "text/plain")))]
-async fn metrics(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
-    admin.metrics.run_upkeep();
-    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], admin.metrics.render())
 }

@@ -17,10 +17,10 @@ use crate::cli::{OutboxMaintainArgs, Output};
 use crate::config::Config;
 use crate::doctor::postgres_options;
 use crate::exit::{Exit, Failure, Outcome};
+use crate::slot::Slot;
 pub use days::missing as missing_days;
 use days::{Day, Days};
 use report::Report;
-use slot::Slot;
 
 /// SQLSTATE of a lock that did not come within `lock_timeout`.
 const LOCK_NOT_AVAILABLE: &str = "55P03";

@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-use super::{Days, Slot};
+use super::Days;
+use crate::slot::Slot;
 use crate::table::table;
 
 /// What is, or became, of a day.
@@ -154,7 +155,7 @@ mod tests {
             table: "public.o".to_owned(),
             days: vec![day("o_1", true, true), day("o_2", true, false), day("o_3", false, false)],
         };
-        let slot = Slot { name: "s".to_owned(), active: false, wal_status: None, unconfirmed_bytes: Some(7) };
+        let slot = Slot { name: "s".to_owned(), unconfirmed_bytes: Some(7), ..Slot::default() };
         let mut report = Report::new("public.o", vec!["2031-01-02".to_owned()], &days, Some(&slot));
         assert_eq!(
             report.table(),

@@ -6,30 +6,9 @@ use sqlx::PgConnection;
 use tokio::time::{Instant, sleep};
 
 use crate::exit::{Exit, Failure};
+use crate::slot::Slot;
 
 const ASK_AGAIN_AFTER: Duration = Duration::from_millis(500);
-
-/// The slot, as PostgreSQL shows it.
-#[derive(Debug, Clone, sqlx::FromRow)]
-pub(super) struct Slot {
-    pub(super) name: String,
-    /// Whether somebody streams from it.
-    pub(super) active: bool,
-    pub(super) wal_status: Option<String>,
-    /// WAL that its reader has not confirmed, in bytes.
-    pub(super) unconfirmed_bytes: Option<i64>,
-}
-
-impl Slot {
-    /// Looks at it; `None` where there is none.
-    pub(super) async fn look(connection: &mut PgConnection, name: &str) -> Result<Option<Self>, sqlx::Error> {
-        let sql = "SELECT slot_name::text AS name, active, wal_status, \
-                   greatest(pg_wal_lsn_diff(pg_current_wal_insert_lsn(), confirmed_flush_lsn), 0)::int8 AS unconfirmed_bytes \
-                   FROM pg_replication_slots WHERE slot_name = $1 AND slot_type = 'logical' \
-                   AND database = current_database()";
-        sqlx::query_as(sql).bind(name).fetch_optional(connection).await
-    }
-}
 
 /// The slot, if it is there and being read.
 ///

@@ -4,7 +4,9 @@
 //! a worker starts, and the admin server outlives the workers, so that their drain can be watched.
 
 mod connect;
+mod kafka;
 mod retention;
+mod slot;
 mod watch;
 
 use std::sync::Arc;
@@ -21,7 +23,8 @@ use tracing::info;
 
 use connect::StreamConnect;
 pub use connect::{clickhouse_client, compile, kafka_connection, replay_horizon};
-use retention::RetentionWatch;
+use kafka::{KafkaWatch, Watched};
+use slot::SlotWatch;
 use watch::Watch;
 
 use crate::admin::AdminServer;
@@ -127,31 +130,30 @@ fn stream_workers(
     })
 }
 
-/// Watches Kafka (by asking for the groups' lag, which is published as metrics) and ClickHouse.
+/// Watches Kafka (by asking where the groups stand) and ClickHouse, and the replication slot beside them.
 fn server_watchers(config: &Config, streams: &[&Stream], client: Client) -> WorkerManager {
-    let connection = kafka_connection(config);
-    let watched: Arc<[(String, String, String)]> = streams
-        .iter()
-        .map(|stream| (stream.name.clone(), config.group(&stream.name), stream.topic.clone()))
-        .collect();
-    let retention = Arc::new(RetentionWatch::default());
+    let watched = |stream: &&Stream| Watched {
+        stream: stream.name.clone(),
+        group: config.group(&stream.name),
+        topic: stream.topic.clone(),
+    };
+    let kafka = Arc::new(KafkaWatch::new(kafka_connection(config), streams.iter().map(watched).collect()));
     let kafka = Watch::new("kafka", WATCH_INTERVAL, move || {
-        let (connection, watched) = (connection.clone(), Arc::clone(&watched));
-        let retention = Arc::clone(&retention);
-        async move {
-            for (stream, group, topic) in watched.iter() {
-                let lag = nova_kafka::describe(&connection, group, topic).await?;
-                lag.publish();
-                retention.look(stream, &lag);
-            }
-            Ok::<(), PipelineError>(())
-        }
+        let kafka = Arc::clone(&kafka);
+        async move { kafka.look().await }
     });
     let clickhouse = Watch::new("clickhouse", WATCH_INTERVAL, move || {
         let client = client.clone();
         async move { client.ping().await.map_err(PipelineError::from) }
     });
-    WorkerManager::new(ManagerOptions::default()).add(Arc::new(kafka)).add(Arc::new(clickhouse))
+    let manager =
+        WorkerManager::new(ManagerOptions::default()).add(Arc::new(kafka)).add(Arc::new(clickhouse));
+    let Some(slot) = SlotWatch::new(config).map(Arc::new) else { return manager };
+    let postgres = Watch::new("postgres", WATCH_INTERVAL, move || {
+        let slot = Arc::clone(&slot);
+        async move { slot.look().await }
+    });
+    manager.add(Arc::new(postgres.not_needed()))
 }
 
 fn conclude(outcome: ManagerOutcome, signal: Option<StopSignal>) -> Outcome {

@@ -53,6 +53,13 @@ impl RetentionWatch {
         }
     }
 
+    /// Sets the gauge of the time that is left, of the stream's worst partition.
+    pub fn publish_left(stream: &str, left_ms: i64) {
+        #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
+        let seconds = left_ms.max(0) as f64 / 1000.0;
+        metrics::gauge!(names::RETENTION_LEFT, "stream" => stream.to_owned()).set(seconds);
+    }
+
     /// What is to be told: nearer than what was told before, at two looks in a row. In a partition whose messages have
     /// all expired, one that has just arrived is in the oldest fifth until it is read.
     fn news(&self, stream: &str, now: Nearness) -> Option<Nearness> {

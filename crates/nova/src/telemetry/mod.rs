@@ -1,10 +1,11 @@
 //! Messages on stderr, the registry behind `/metrics`, and spans on their way to a collector.
 
+pub mod catalogue;
 mod export;
 
 use anyhow::Context;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use nova_pipeline::metrics::{BATCH_ROWS, FRESHNESS_SECONDS, WRITE_SECONDS};
+use nova_pipeline::metrics::MetricKind;
 use nova_pipeline::trace::names::TARGET;
 use tracing::Subscriber;
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -16,11 +17,6 @@ pub use export::Exporting;
 
 use crate::config::{Config, LogConfig, LogFormat};
 use crate::exit::{Exit, Failure};
-
-/// Buckets for times, in seconds: from one insert of a few rows to an outage.
-const SECONDS: [f64; 12] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 15.0, 60.0, 300.0];
-/// Buckets for rows of a batch.
-const ROWS: [f64; 7] = [1.0, 10.0, 100.0, 1_000.0, 10_000.0, 100_000.0, 200_000.0];
 
 /// Sends messages to stderr and spans to a collector, as configured.
 pub fn init(config: &Config) -> Result<Exporting, Failure> {
@@ -53,15 +49,14 @@ where
 
 /// Installs the registry of metrics; its handle renders them in Prometheus' form.
 pub fn init_metrics() -> anyhow::Result<PrometheusHandle> {
-    let handle = PrometheusBuilder::new()
-        .set_buckets_for_metric(Matcher::Full(BATCH_ROWS.to_owned()), &ROWS)
-        .and_then(|builder| {
-            builder.set_buckets_for_metric(Matcher::Full(FRESHNESS_SECONDS.to_owned()), &SECONDS)
-        })
-        .and_then(|builder| builder.set_buckets_for_metric(Matcher::Full(WRITE_SECONDS.to_owned()), &SECONDS))
-        .and_then(PrometheusBuilder::install_recorder)
-        .context("cannot install the registry of metrics")?;
-    nova_pipeline::metrics::describe();
-    nova_kafka::names::describe();
+    let mut builder = PrometheusBuilder::new();
+    for metric in catalogue::all() {
+        if let MetricKind::Histogram(buckets) = metric.kind {
+            builder = builder.set_buckets_for_metric(Matcher::Full(metric.name.to_owned()), buckets)?;
+        }
+    }
+    let handle = builder.install_recorder().context("cannot install the registry of metrics")?;
+    catalogue::describe();
+    metrics::gauge!(catalogue::BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     Ok(handle)
 }

@@ -4,25 +4,13 @@ use sqlx::PgConnection;
 
 use super::GROUP;
 use crate::doctor::check::Check;
+use crate::slot::Slot;
 
 /// Retained WAL above this is worth a look.
 const RETAINED_LIMIT_BYTES: i64 = 1 << 30;
 
-#[derive(sqlx::FromRow)]
-struct Slot {
-    active: bool,
-    wal_status: Option<String>,
-    retained_bytes: Option<i64>,
-}
-
 pub(super) async fn checks(connection: &mut PgConnection, slot: &str) -> Result<Vec<Check>, sqlx::Error> {
-    let found: Option<Slot> = sqlx::query_as(
-        "SELECT active, wal_status, pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)::int8 AS retained_bytes \
-         FROM pg_replication_slots WHERE slot_name = $1 AND slot_type = 'logical' AND database = current_database()",
-    )
-    .bind(slot)
-    .fetch_optional(connection)
-    .await?;
+    let found = Slot::look(connection, slot).await?;
     let name = format!("slot {slot}");
     let Some(found) = found else {
         let cure = "`nova connector apply` makes it for a new connector; one that has run before needs `nova connector resnapshot` (docs/runbooks/lost-slot.md).";
@@ -74,8 +62,11 @@ mod tests {
     #[test]
     fn lost_wal_fails_and_much_of_it_warns() {
         let level = |status: &str, retained_bytes| {
-            let slot =
-                Slot { active: true, wal_status: Some(status.into()), retained_bytes: Some(retained_bytes) };
+            let slot = Slot {
+                wal_status: Some(status.into()),
+                retained_bytes: Some(retained_bytes),
+                ..Slot::default()
+            };
             wal("slot s", &slot).level
         };
         assert_eq!(level("reserved", 5_000_000), Level::Ok);
