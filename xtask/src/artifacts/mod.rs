@@ -1,7 +1,8 @@
-//! What is downloaded once: Kafka with Connect, Debezium, the ClickHouse engine.
+//! What is downloaded once: Kafka with Connect, Debezium, the ClickHouse engine, tools written in Go.
 //!
 //! Invariant: a folder that has its final name in the cache is complete; downloads happen in a folder beside it.
 
+mod go;
 mod install;
 mod maven;
 mod npm;
@@ -11,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
+pub use go::GoTool;
 pub use install::ArtifactError;
 
 /// The cache folder: `NOVA_CACHE_DIR`, else `nova-cdc` in `XDG_CACHE_HOME`, else in `~/.cache`.

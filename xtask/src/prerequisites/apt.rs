@@ -27,6 +27,7 @@ pub(super) async fn packages(needs: &[Need]) -> Vec<&'static str> {
             Need::Npm => packages.push("npm"),
             Need::BuildTools => packages.extend(["make", "g++"]),
             Need::Browser => packages.extend(["chromium", "chromium-driver"]),
+            Need::Go => packages.push("golang-go"),
         }
     }
     packages

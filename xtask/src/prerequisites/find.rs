@@ -9,10 +9,12 @@ use std::process::{Output, Stdio};
 
 use tokio::process::Command;
 
-use super::version::{java_major, postgres_major};
+use super::version::{go_minor, java_major, postgres_major};
 
 const POSTGRES_MIN: u32 = 14;
 const JAVA_MIN: u32 = 17;
+/// Of Go 1.
+const GO_MIN: u32 = 25;
 
 /// The first executable file `name` in the folders of PATH.
 #[must_use]
@@ -59,6 +61,12 @@ pub(super) async fn java() -> Option<PathBuf> {
         }
     }
     None
+}
+
+/// Whether `go` on PATH is new enough.
+pub(super) async fn has_go() -> bool {
+    let Some(output) = answer_of(Path::new("go"), "version").await else { return false };
+    go_minor(&String::from_utf8_lossy(&output.stdout)).is_some_and(|minor| minor >= GO_MIN)
 }
 
 fn folders_below(parent: &str, child: &str) -> Vec<PathBuf> {

@@ -27,14 +27,16 @@ pub enum Need {
     BuildTools,
     /// Chromium and its driver, in which reports are tested.
     Browser,
+    /// Go, which builds the tools that check what is deployed.
+    Go,
 }
 
 impl Need {
     /// What servers and our own binaries need.
     pub const STACK: [Self; 5] = [Self::Postgres, Self::Java, Self::Maven, Self::Npm, Self::BuildTools];
     /// All of them: what the tests need.
-    pub const ALL: [Self; 6] =
-        [Self::Postgres, Self::Java, Self::Maven, Self::Npm, Self::BuildTools, Self::Browser];
+    pub const ALL: [Self; 7] =
+        [Self::Postgres, Self::Java, Self::Maven, Self::Npm, Self::BuildTools, Self::Browser, Self::Go];
 
     /// Name for messages.
     fn name(self) -> &'static str {
@@ -45,6 +47,7 @@ impl Need {
             Self::Npm => "npm",
             Self::BuildTools => "make and a C++ compiler",
             Self::Browser => "Chromium and chromedriver",
+            Self::Go => "Go 1.25 or newer (from https://go.dev/dl where apt has an older one)",
         }
     }
 }
@@ -107,6 +110,7 @@ async fn missing_of(needs: &[Need]) -> Vec<Need> {
                 on_path("chromedriver").is_some()
                     && ["chromium", "google-chrome"].iter().any(|name| on_path(name).is_some())
             }
+            Need::Go => find::has_go().await,
         };
         if !found {
             missing.push(*need);

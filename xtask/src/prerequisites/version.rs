@@ -18,6 +18,12 @@ pub(super) fn java_major(text: &str) -> Option<u32> {
     }
 }
 
+/// Of `go version`: `go version go1.26.8 linux/amd64` is 26.
+#[must_use]
+pub(super) fn go_minor(text: &str) -> Option<u32> {
+    leading_number(text.strip_prefix("go version go1.")?)
+}
+
 fn leading_number(text: &str) -> Option<u32> {
     let end = text.find(|character: char| !character.is_ascii_digit()).unwrap_or(text.len());
     text.get(..end)?.parse().ok()
@@ -45,5 +51,12 @@ mod tests {
         assert_eq!(java_major("java version \"1.8.0_392\""), Some(8));
         assert_eq!(java_major("openjdk version \"22-ea\""), Some(22));
         assert_eq!(java_major("Error: no JVM"), None);
+    }
+
+    #[test]
+    fn go_versions() {
+        assert_eq!(go_minor("go version go1.26.8 linux/amd64\n"), Some(26));
+        assert_eq!(go_minor("go version go1.25rc1 linux/amd64"), Some(25));
+        assert_eq!(go_minor("go version devel go1.27-abc"), None);
     }
 }
