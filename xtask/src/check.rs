@@ -13,7 +13,7 @@ use crate::artifacts::Cache;
 use crate::chaos;
 use crate::cli::{ChaosArgs, TestArgs};
 use crate::prerequisites::{self, Need};
-use crate::{instructions, say, workspace};
+use crate::{instructions, manifests, say, workspace};
 
 /// One check: what it is, cargo's arguments, added environment.
 struct Check {
@@ -67,6 +67,7 @@ pub async fn run(_args: TestArgs) -> Result<()> {
     for check in &STATIC_CHECKS {
         check.run().await?;
     }
+    manifests::run().await?;
     let cache = Cache::open()?;
     cache.jars().await?;
     cache.engine().await?;

@@ -12,7 +12,7 @@ use crate::chaos::Fault;
 use crate::interrupt::{Interrupted, unless_interrupted};
 use crate::prerequisites::Missing;
 use crate::up::{self, UpArgs};
-use crate::{chaos, check, demo, instructions};
+use crate::{chaos, check, demo, instructions, manifests};
 
 /// Development tasks of Nova CDC on the real servers.
 #[derive(Debug, Parser)]
@@ -36,6 +36,8 @@ enum Command {
     Test(TestArgs),
     /// Count the instructions that decoding, mapping and encoding a message take, and compare with the baseline
     Instructions(InstructionsArgs),
+    /// Build the manifests in deploy/ and hold them against their schemas and our rules
+    Manifests,
     /// Start the servers alone and leave them running; prints `export` lines
     Up(UpArgs),
     /// Stop the servers that `up` left running
@@ -136,6 +138,7 @@ pub async fn run(cli: Cli) -> Result<()> {
             Command::Capacity(args) => capacity::run(&args),
             Command::Test(args) => check::run(args).await,
             Command::Instructions(args) => instructions::run(args.record).await,
+            Command::Manifests => manifests::run().await,
             Command::Up(args) => up::up(args).await,
             Command::Down => up::down().await,
         }

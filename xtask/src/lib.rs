@@ -15,6 +15,7 @@ pub mod demo;
 pub mod installation;
 pub mod instructions;
 pub mod interrupt;
+pub mod manifests;
 pub mod prerequisites;
 pub mod stack;
 pub mod traffic;

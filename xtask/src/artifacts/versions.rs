@@ -2,6 +2,8 @@
 //!
 //! Invariant: a change here changes the folder names in the cache, so an old download is never taken for a new one.
 
+use super::{GoTool, ModuleFiles, WheelFiles};
+
 /// Kafka broker, Connect and tools (`org.apache.kafka`, for Scala 2.13).
 pub const KAFKA: &str = "4.3.1";
 /// The slf4j binding that makes Kafka's logs appear; the line of the slf4j API that Kafka 4.3 uses.
@@ -15,3 +17,78 @@ pub const ENGINE: &str = "26.7.3-stable.1";
 /// Its hash, which npm checks against the download.
 pub const ENGINE_INTEGRITY: &str =
     "sha512-XP97mMqnc5tZpKQywR8N7cLTsHNiTmHr30pC5mzo3jWmukjKn2IBa60c2B/gWUNcuFjOMjWoorQICCqBVj5wpw==";
+
+/// Builds the manifests of an environment (<https://github.com/kubernetes-sigs/kustomize>).
+pub const KUSTOMIZE: GoTool = GoTool {
+    name: "kustomize",
+    what: "Kustomize",
+    module: "sigs.k8s.io/kustomize/kustomize/v5",
+    version: "v5.8.2",
+    sum: "h1:TODO=",
+    package: "",
+    tags: "",
+};
+/// Holds manifests against schemas (<https://github.com/yannh/kubeconform>).
+pub const KUBECONFORM: GoTool = GoTool {
+    name: "kubeconform",
+    what: "kubeconform",
+    module: "github.com/yannh/kubeconform",
+    version: "v0.8.0",
+    sum: "h1:TODO=",
+    package: "cmd/kubeconform",
+    tags: "",
+};
+/// Reads compose files as Compose does (<https://github.com/compose-spec/compose-go>).
+pub const COMPOSE: GoTool = GoTool {
+    name: "compose-spec",
+    what: "compose-go",
+    module: "github.com/compose-spec/compose-go/v2",
+    version: "v2.9.1",
+    sum: "h1:TODO=",
+    package: "cmd",
+    tags: "",
+};
+/// Schemas of Kubernetes' own kinds, of the version that is named in the prefix, without unknown fields.
+pub const KUBERNETES_SCHEMAS: WheelFiles = WheelFiles {
+    package: "kubernetes-validate",
+    what: "Kubernetes' schemas",
+    version: "1.34.1",
+    sha256: "TODO",
+    prefix: "kubernetes_validate/kubernetes-json-schema/v1.34.1-local-strict",
+};
+/// Strimzi's API and generator (`io.strimzi`).
+pub const STRIMZI: &str = "1.0.0";
+/// Definitions that operators publish in their Go modules.
+pub const DEFINITIONS: [ModuleFiles; 3] = [
+    ModuleFiles {
+        name: "keda-definitions",
+        what: "KEDA's resource definitions",
+        module: "github.com/kedacore/keda/v2",
+        version: "v2.18.1",
+        sum: "h1:TODO=",
+        files: &["config/crd/bases/keda.sh_scaledobjects.yaml", "config/crd/bases/keda.sh_triggerauthentications.yaml"],
+    },
+    ModuleFiles {
+        name: "external-secrets-definitions",
+        what: "External Secrets' resource definitions",
+        module: "github.com/external-secrets/external-secrets",
+        version: "v1.0.0",
+        sum: "h1:TODO=",
+        files: &["config/crds/bases/external-secrets.io_externalsecrets.yaml"],
+    },
+    ModuleFiles {
+        name: "prometheus-operator-definitions",
+        what: "the Prometheus operator's resource definitions",
+        module: "github.com/prometheus-operator/prometheus-operator",
+        version: "v0.86.2",
+        sum: "h1:TODO=",
+        files: &["example/prometheus-operator-crd/monitoring.coreos.com_podmonitors.yaml"],
+    },
+];
+/// The checker of Dockerfiles and what it needs, from npm.
+pub const DOCKERFILE_UTILS: [(&str, &str, &str); 4] = [
+    ("dockerfile-utils", "0.16.3", "sha512-TODO"),
+    ("dockerfile-ast", "0.7.1", "sha512-TODO"),
+    ("vscode-languageserver-types", "3.17.3", "sha512-TODO"),
+    ("vscode-languageserver-textdocument", "1.0.8", "sha512-TODO"),
+];

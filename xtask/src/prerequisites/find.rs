@@ -69,6 +69,13 @@ pub(super) async fn has_go() -> bool {
     go_minor(&String::from_utf8_lossy(&output.stdout)).is_some_and(|minor| minor >= GO_MIN)
 }
 
+/// Whether the `python3` on PATH has pip.
+pub(super) async fn has_pip() -> bool {
+    let mut command = Command::new("python3");
+    let answer = command.args(["-m", "pip", "--version"]).stdin(Stdio::null()).kill_on_drop(true).output().await;
+    answer.is_ok_and(|output| output.status.success())
+}
+
 fn folders_below(parent: &str, child: &str) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(parent).into_iter().flatten().flatten();
     entries.map(|entry| entry.path().join(child)).filter(|folder| folder.is_dir()).collect()

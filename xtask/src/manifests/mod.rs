@@ -1,0 +1,93 @@
+//! `cargo xtask manifests`: everything in `deploy/` is built and checked without a cluster.
+//!
+//! Kustomize builds each environment; kubeconform holds every object against the schema of its kind, from Kubernetes and from the
+//! operators, unknown fields and unknown kinds being errors; our own rules look at what no schema says. Then the same
+//! objects, each with one field too many, must all be refused: a check that could not fail would prove nothing.
+//!
+//! Invariant: nothing but the downloads, which are pinned and cached, needs a network.
+
+mod compose;
+mod crd;
+mod dockerfile;
+mod kubeconform;
+mod overlay;
+mod rules;
+mod schemas;
+mod yaml;
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
+use tokio::process::Command;
+
+use crate::artifacts::{Cache, versions};
+use crate::prerequisites::{self, Need};
+use crate::{command, say, workspace};
+use kubeconform::Kubeconform;
+
+const OVERLAYS: &str = "deploy/kubernetes/overlays";
+
+/// Builds and checks all manifests, the compose file and the Dockerfile.
+///
+/// # Errors
+/// Something that is needed cannot be had, or there are findings; all of them are named.
+pub async fn run() -> Result<()> {
+    let begun = Instant::now();
+    let found = prerequisites::ensure(&Need::MANIFESTS).await?;
+    let java = found.java.context("Java was found and is gone")?;
+    let cache = Cache::open()?;
+    let kustomize = cache.go_tool(&versions::KUSTOMIZE).await?;
+    let work = tempfile::tempdir().context("no temporary folder for schemas")?;
+    let kubeconform = Kubeconform {
+        program: cache.go_tool(&versions::KUBECONFORM).await?,
+        native: schemas::native(&cache).await?,
+        custom: schemas::custom(&cache, &java, work.path()).await?,
+    };
+    let mut findings = Vec::new();
+    for overlay in overlays()? {
+        findings.extend(environment(&overlay, &kustomize, &kubeconform).await?);
+    }
+    findings.extend(compose::findings(&cache).await?);
+    findings.extend(dockerfile::findings(&cache).await?);
+    if !findings.is_empty() {
+        bail!("deploy/ has {} findings:\n{}", findings.len(), findings.join("\n"));
+    }
+    say(&format!("manifests: passed after {} s", begun.elapsed().as_secs()));
+    Ok(())
+}
+
+fn overlays() -> Result<Vec<PathBuf>> {
+    let folder = workspace::root().join(OVERLAYS);
+    let entries = std::fs::read_dir(&folder).with_context(|| format!("reading {}", folder.display()))?;
+    let mut folders: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    folders.sort();
+    ensure!(!folders.is_empty(), "{OVERLAYS} is empty");
+    Ok(folders)
+}
+
+/// Builds one environment and looks at it in every way.
+async fn environment(overlay: &Path, kustomize: &Path, kubeconform: &Kubeconform) -> Result<Vec<String>> {
+    let name = overlay.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let mut command = Command::new(kustomize);
+    let built = command::run("Kustomize", command.arg("build").arg(overlay)).await?;
+    let text = String::from_utf8(built.stdout).context("Kustomize wrote no UTF-8")?;
+    let objects = yaml::documents(&text).with_context(|| format!("what Kustomize built of {name}"))?;
+    let mut findings = overlay_findings(overlay)?;
+    findings.extend(kubeconform.findings(&objects).await?);
+    findings.extend(rules::findings(&objects));
+    kubeconform.prove(&objects).await.with_context(|| name.clone())?;
+    say(&format!("manifests: {name}: {} objects, {} findings", objects.len(), findings.len()));
+    Ok(findings.into_iter().map(|finding| format!("{name}: {finding}")).collect())
+}
+
+fn overlay_findings(overlay: &Path) -> Result<Vec<String>> {
+    let kustomizations = yaml::read(&overlay.join("kustomization.yaml"))?;
+    let kustomization = kustomizations.first().unwrap_or(&Value::Null);
+    let mut patches = Vec::new();
+    for patch in yaml::list(kustomization, "/patches") {
+        patches.extend(yaml::read(&overlay.join(yaml::text(patch, "/path")))?);
+    }
+    Ok(overlay::findings(kustomization, &patches))
+}
