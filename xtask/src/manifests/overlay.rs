@@ -11,8 +11,8 @@ const PATCHES: usize = 3;
 /// Fields of a kustomization that choose, or change nothing but environment, replicas and images.
 const FIELDS: [&str; 8] =
     ["apiVersion", "kind", "resources", "components", "images", "replicas", "configMapGenerator", "patches"];
-/// The ConfigMap of environment variables.
-const ENVIRONMENT: &str = "nova-env";
+/// The ConfigMaps of environment variables.
+const ENVIRONMENT: [&str; 2] = ["nova-env", "nova-replay"];
 /// The last part of a patch's path; the rest of it is on the way there.
 const CHANGES: [&str; 5] = ["replicas", "minReplicaCount", "maxReplicaCount", "image", "env"];
 
@@ -29,8 +29,9 @@ pub(super) fn findings(kustomization: &Value, patches: &[Value]) -> Vec<String> 
     }
     for generator in list(kustomization, "/configMapGenerator") {
         let (name, behavior) = (text(generator, "/name"), text(generator, "/behavior"));
-        if name != ENVIRONMENT || behavior != "merge" {
-            findings.push(format!("configMapGenerator {name}: only {ENVIRONMENT} may be merged into"));
+        if !ENVIRONMENT.contains(&name) || behavior != "merge" {
+            let names = ENVIRONMENT.join(" and ");
+            findings.push(format!("configMapGenerator {name}: only {names} may be merged into"));
         }
     }
     let count = list(kustomization, "/patches").len();
