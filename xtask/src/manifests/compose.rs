@@ -59,7 +59,9 @@ fn of_service(name: &str, service: &Value) -> Vec<String> {
         wanted(is("/security_opt", json!(["no-new-privileges:true"])), "it may gain privileges");
         wanted(!["", "0", "root"].contains(&text(service, "/user")), "it runs as root");
     }
-    for variable in service.get("environment").and_then(Value::as_object).into_iter().flat_map(|all| all.keys()) {
+    for variable in
+        service.get("environment").and_then(Value::as_object).into_iter().flat_map(|all| all.keys())
+    {
         let secret = ["PASSWORD", "SECRET", "TOKEN"].iter().any(|part| variable.contains(part));
         if secret && !variable.ends_with("_FILE") {
             findings.push(format!("{name}: {variable} is a secret in plain sight; name a file"));

@@ -28,7 +28,10 @@ pub(super) fn convert(from: &Path, to: &Path) -> Result<usize> {
 fn write_versions(definition: &Value, to: &Path) -> Result<usize> {
     let (group, kind) = (yaml::text(definition, "/spec/group"), yaml::text(definition, "/spec/names/kind"));
     let versions = yaml::list(definition, "/spec/versions");
-    ensure!(!group.is_empty() && !kind.is_empty() && !versions.is_empty(), "this is no custom resource definition");
+    ensure!(
+        !group.is_empty() && !kind.is_empty() && !versions.is_empty(),
+        "this is no custom resource definition"
+    );
     let folder = to.join(group);
     fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
     for version in versions {
@@ -103,7 +106,10 @@ spec:
         assert_eq!(spec["additionalProperties"], json!(false));
         assert_eq!(spec["properties"]["size"]["type"], json!(["integer", "null"]));
         assert_eq!(spec["properties"]["free"].get("additionalProperties"), None);
-        assert_eq!(spec["properties"]["labels"]["additionalProperties"]["additionalProperties"], json!(false));
+        assert_eq!(
+            spec["properties"]["labels"]["additionalProperties"]["additionalProperties"],
+            json!(false)
+        );
         assert_eq!(spec["oneOf"][0].get("additionalProperties"), None);
     }
 

@@ -38,8 +38,9 @@ pub(super) async fn findings(cache: &Cache) -> Result<Vec<String>> {
     command.arg(cache.dockerfile_utils().await?).args(["lint", "--json"]).arg(&file).kill_on_drop(true);
     // It exits with 1 when it finds something.
     let output = command.output().await.context("node could not be run")?;
-    let mistakes: Vec<Mistake> = serde_json::from_slice(&output.stdout)
-        .with_context(|| format!("dockerfile-utils writes no report: {}", String::from_utf8_lossy(&output.stderr)))?;
+    let mistakes: Vec<Mistake> = serde_json::from_slice(&output.stdout).with_context(|| {
+        format!("dockerfile-utils writes no report: {}", String::from_utf8_lossy(&output.stderr))
+    })?;
     let mistakes = mistakes.iter().map(|one| format!("line {}: {}", one.range.start.line + 1, one.message));
     let findings = mistakes.chain(of_image(&text));
     Ok(findings.map(|finding| format!("{FILE}: {finding}")).collect())

@@ -35,15 +35,14 @@ const OVERLAYS: &str = "deploy/kubernetes/overlays";
 /// Something that is needed cannot be had, or there are findings; all of them are named.
 pub async fn run() -> Result<()> {
     let begun = Instant::now();
-    let found = prerequisites::ensure(&Need::MANIFESTS).await?;
-    let java = found.java.context("Java was found and is gone")?;
+    prerequisites::ensure(&Need::MANIFESTS).await?;
     let cache = Cache::open()?;
     let kustomize = cache.go_tool(&versions::KUSTOMIZE).await?;
     let work = tempfile::tempdir().context("no temporary folder for schemas")?;
     let kubeconform = Kubeconform {
         program: cache.go_tool(&versions::KUBECONFORM).await?,
         native: schemas::native(&cache).await?,
-        custom: schemas::custom(&cache, &java, work.path()).await?,
+        custom: schemas::custom(&cache, work.path()).await?,
     };
     let mut findings = Vec::new();
     for overlay in overlays()? {

@@ -48,7 +48,9 @@ pub(super) fn findings(kustomization: &Value, patches: &[Value]) -> Vec<String> 
         leaves(patch.get("spec").unwrap_or(&Value::Null), "spec", &mut paths);
         let others = paths.iter().filter(|path| !path.split('.').any(|part| CHANGES.contains(&part)));
         let name = super::yaml::name(patch);
-        findings.extend(others.map(|path| format!("patch of {name}: {path} is no environment, replicas or image")));
+        findings.extend(
+            others.map(|path| format!("patch of {name}: {path} is no environment, replicas or image")),
+        );
     }
     findings
 }
@@ -105,7 +107,10 @@ spec:
         let patch = PATCH.replace("image: other", "resources: {limits: {memory: 1Gi}}");
         let found = findings_of(GOOD, &patch);
         let path = "spec.template.spec.containers.resources.limits.memory";
-        assert_eq!(found, [format!("patch of Deployment/nova-cdc: {path} is no environment, replicas or image")]);
+        assert_eq!(
+            found,
+            [format!("patch of Deployment/nova-cdc: {path} is no environment, replicas or image")]
+        );
         for (from, to, finding) in [
             ("[../../base]", "[../../base, extra.yaml]", "its resources are ../../base"),
             ("replicas:", "namePrefix: x-\nreplicas:", "`namePrefix` is nothing"),

@@ -12,13 +12,14 @@ use crate::artifacts::{Cache, versions};
 
 /// Kubeconform's template for Kubernetes' own kinds.
 pub(super) async fn native(cache: &Cache) -> Result<String> {
-    let folder = cache.wheel_files(&versions::KUBERNETES_SCHEMAS).await?.join(versions::KUBERNETES_SCHEMAS.prefix);
+    let folder =
+        cache.wheel_files(&versions::KUBERNETES_SCHEMAS).await?.join(versions::KUBERNETES_SCHEMAS.prefix);
     Ok(format!("{}/{{{{.ResourceKind}}}}{{{{.KindSuffix}}}}.json", folder.display()))
 }
 
 /// Kubeconform's template for the operators' kinds; the schemas are written into `work`.
-pub(super) async fn custom(cache: &Cache, java: &Path, work: &Path) -> Result<String> {
-    let mut folders = vec![cache.strimzi_definitions(java).await?];
+pub(super) async fn custom(cache: &Cache, work: &Path) -> Result<String> {
+    let mut folders = vec![cache.strimzi_definitions().await?];
     for definitions in &versions::DEFINITIONS {
         folders.push(cache.module_files(definitions).await?);
     }

@@ -14,7 +14,7 @@ use super::version::{go_minor, java_major, postgres_major};
 const POSTGRES_MIN: u32 = 14;
 const JAVA_MIN: u32 = 17;
 /// Of Go 1.
-const GO_MIN: u32 = 25;
+const GO_MIN: u32 = 26;
 
 /// The first executable file `name` in the folders of PATH.
 #[must_use]
@@ -72,7 +72,8 @@ pub(super) async fn has_go() -> bool {
 /// Whether the `python3` on PATH has pip.
 pub(super) async fn has_pip() -> bool {
     let mut command = Command::new("python3");
-    let answer = command.args(["-m", "pip", "--version"]).stdin(Stdio::null()).kill_on_drop(true).output().await;
+    let answer =
+        command.args(["-m", "pip", "--version"]).stdin(Stdio::null()).kill_on_drop(true).output().await;
     answer.is_ok_and(|output| output.status.success())
 }
 

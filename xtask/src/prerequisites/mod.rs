@@ -59,7 +59,7 @@ impl Need {
             Self::Npm => "npm",
             Self::BuildTools => "make and a C++ compiler",
             Self::Browser => "Chromium and chromedriver",
-            Self::Go => "Go 1.25 or newer (from https://go.dev/dl where apt has an older one)",
+            Self::Go => "Go 1.26 or newer (from https://go.dev/dl where apt has an older one)",
             Self::Python => "Python 3 with pip",
         }
     }

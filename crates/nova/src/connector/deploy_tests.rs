@@ -55,7 +55,9 @@ fn the_topics_are_those_that_apply_would_make() {
         .map(|topic| (name(topic), (number(topic, "partitions"), number(topic, "replicas"), settings(topic))))
         .collect();
     let specs = topics::specs(&Config::default(), &routing());
-    let wanted: BTreeMap<_, _> =
-        specs.into_iter().map(|spec| (spec.name, (spec.partitions, spec.replication, spec.configs))).collect();
+    let wanted: BTreeMap<_, _> = specs
+        .into_iter()
+        .map(|spec| (spec.name, (spec.partitions, spec.replication, spec.configs)))
+        .collect();
     assert_eq!(declared, wanted);
 }

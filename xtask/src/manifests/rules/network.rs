@@ -51,7 +51,8 @@ fn of_rule(place: &str, rule: &Value, peers: &str) -> Vec<String> {
 
 /// Whether the policy is the one that opens ClickHouse to nova.
 fn opens_clickhouse(policy: &Value) -> bool {
-    let nova = policy.pointer("/spec/podSelector/matchLabels") == Some(&json!({"app.kubernetes.io/name": "nova"}));
+    let nova =
+        policy.pointer("/spec/podSelector/matchLabels") == Some(&json!({"app.kubernetes.io/name": "nova"}));
     let private = json!([{"ipBlock": {"cidr": PRIVATE}}]);
     let opens = |rule: &Value| {
         let ports = list(rule, "/ports").iter().filter_map(|port| port.get("port")?.as_u64());
@@ -66,7 +67,11 @@ mod tests {
     use super::*;
 
     fn objects() -> Vec<Value> {
-        committed(&["base/network.yaml", "components/kafka/network.yaml", "components/clickhouse/network.yaml"])
+        committed(&[
+            "base/network.yaml",
+            "components/kafka/network.yaml",
+            "components/clickhouse/network.yaml",
+        ])
     }
 
     #[test]
@@ -95,7 +100,8 @@ mod tests {
         assert_eq!(found, ["NetworkPolicy/nova-egress-postgres egress: open to everybody"]);
         let found = after(findings, &objects, postgres, "/spec/egress/0/ports", json!([]));
         assert_eq!(found, ["NetworkPolicy/nova-egress-postgres egress: open on every port"]);
-        let found = after(findings, &objects, "NetworkPolicy/default-deny", "/spec/policyTypes", json!(["Ingress"]));
+        let found =
+            after(findings, &objects, "NetworkPolicy/default-deny", "/spec/policyTypes", json!(["Ingress"]));
         assert_eq!(found, ["no NetworkPolicy denies by default"]);
     }
 }

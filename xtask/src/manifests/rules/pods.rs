@@ -20,7 +20,8 @@ pub(super) fn findings(objects: &[Value]) -> Vec<String> {
     for worker in of_kind(objects, "Deployment") {
         findings.extend(of_worker(worker, objects));
     }
-    let secrets = of_kind(objects, "Secret").map(|secret| format!("{}: a secret does not belong here", name(secret)));
+    let secrets =
+        of_kind(objects, "Secret").map(|secret| format!("{}: a secret does not belong here", name(secret)));
     findings.extend(secrets);
     findings
 }
@@ -31,7 +32,10 @@ fn of_pod(owner: &str, pod: &Value) -> Vec<String> {
         owner,
         &[
             (is("/automountServiceAccountToken", json!(false)), "automountServiceAccountToken is not false"),
-            (is("/enableServiceLinks", json!(false)), "enableServiceLinks is not false; nova refuses such variables"),
+            (
+                is("/enableServiceLinks", json!(false)),
+                "enableServiceLinks is not false; nova refuses such variables",
+            ),
             (is("/securityContext/runAsNonRoot", json!(true)), "securityContext.runAsNonRoot is not true"),
             (
                 is("/securityContext/seccompProfile/type", json!("RuntimeDefault")),
@@ -51,7 +55,10 @@ fn of_container(place: &str, container: &Value) -> Vec<String> {
             (is("/securityContext/allowPrivilegeEscalation", json!(false)), "it may gain privileges"),
             (is("/securityContext/capabilities/drop", json!(["ALL"])), "it keeps capabilities"),
             (has("/resources/requests/cpu"), "it requests no cpu"),
-            (has("/resources/requests/memory") && has("/resources/limits/memory"), "its memory is not bounded"),
+            (
+                has("/resources/requests/memory") && has("/resources/limits/memory"),
+                "its memory is not bounded",
+            ),
             (is_pinned(text(container, "/image")), "its image has no tag, or `latest`"),
         ],
     );
@@ -75,17 +82,28 @@ fn of_worker(worker: &Value, objects: &[Value]) -> Vec<String> {
     let labels = worker.pointer("/spec/template/metadata/labels");
     let covers = |budget: &&Value| {
         let wanted = budget.pointer("/spec/selector/matchLabels").and_then(Value::as_object);
-        wanted.is_some_and(|wanted| wanted.iter().all(|(key, value)| labels.and_then(|has| has.get(key)) == Some(value)))
+        wanted.is_some_and(|wanted| {
+            wanted.iter().all(|(key, value)| labels.and_then(|has| has.get(key)) == Some(value))
+        })
     };
     let path = |probe: &str| text(worker, &format!("/spec/template/spec/containers/0/{probe}/httpGet/path"));
     let budgets = of_kind(objects, "PodDisruptionBudget").filter(covers).count();
     unmet(
         &name(worker),
         &[
-            (path("livenessProbe") == "/health/live", "its liveness probe does not ask whether its workers move"),
+            (
+                path("livenessProbe") == "/health/live",
+                "its liveness probe does not ask whether its workers move",
+            ),
             (path("readinessProbe") == "/health/ready", "its readiness probe does not ask /health/ready"),
-            (worker.pointer("/spec/template/spec/terminationGracePeriodSeconds").is_some(), "it has no grace period"),
-            (!list(worker, "/spec/template/spec/topologySpreadConstraints").is_empty(), "it is not spread over nodes"),
+            (
+                worker.pointer("/spec/template/spec/terminationGracePeriodSeconds").is_some(),
+                "it has no grace period",
+            ),
+            (
+                !list(worker, "/spec/template/spec/topologySpreadConstraints").is_empty(),
+                "it is not spread over nodes",
+            ),
             (budgets == 1, "no PodDisruptionBudget covers it, or several do"),
         ],
     )
@@ -99,9 +117,10 @@ mod tests {
     fn objects() -> Vec<Value> {
         let mut objects = committed(&["base/worker-cdc.yaml", "base/disruption.yaml", "base/outbox.yaml"]);
         for pointer in ["/spec/template", "/spec/jobTemplate/spec/template"] {
-            for image in objects.iter_mut().filter_map(|object| {
-                object.pointer_mut(&format!("{pointer}/spec/containers/0/image"))
-            }) {
+            for image in objects
+                .iter_mut()
+                .filter_map(|object| object.pointer_mut(&format!("{pointer}/spec/containers/0/image")))
+            {
                 *image = json!("registry.example.com:5000/nova:0.1.0"); // an overlay names it
             }
         }
@@ -120,7 +139,11 @@ mod tests {
             ("/spec/template/spec/automountServiceAccountToken", json!(true), "automountServiceAccountToken"),
             ("/spec/template/spec/enableServiceLinks", json!(true), "enableServiceLinks"),
             ("/spec/template/spec/securityContext", json!({"runAsNonRoot": true}), "seccompProfile"),
-            (&format!("{container}/securityContext/readOnlyRootFilesystem"), json!(false), "root is not read-only"),
+            (
+                &format!("{container}/securityContext/readOnlyRootFilesystem"),
+                json!(false),
+                "root is not read-only",
+            ),
             (&format!("{container}/resources/limits"), json!({}), "memory is not bounded"),
             (&format!("{container}/image"), json!("registry.example.com:5000/nova:latest"), "`latest`"),
             (&format!("{container}/image"), json!("registry.example.com:5000/nova"), "no tag"),

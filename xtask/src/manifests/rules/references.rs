@@ -16,8 +16,9 @@ pub(super) fn findings(objects: &[Value]) -> Vec<String> {
     let maps: BTreeSet<&str> = of_kind(objects, "ConfigMap").map(|map| text(map, "/metadata/name")).collect();
     let secrets = secrets(objects);
     let unhashed = maps.iter().filter(|name| !is_hashed(name));
-    let mut findings: Vec<String> =
-        unhashed.map(|name| format!("ConfigMap/{name}: its name does not end in its content's hash")).collect();
+    let mut findings: Vec<String> = unhashed
+        .map(|name| format!("ConfigMap/{name}: its name does not end in its content's hash"))
+        .collect();
     for (owner, template) in templates(objects) {
         let mut used = Vec::new();
         references(template, &mut used);
@@ -40,13 +41,16 @@ fn secrets(objects: &[Value]) -> BTreeSet<&str> {
 
 /// Ten characters behind the last hyphen, as Kustomize writes them.
 fn is_hashed(name: &str) -> bool {
-    name.rsplit_once('-').is_some_and(|(_, hash)| hash.len() == 10 && hash.bytes().all(|b| b.is_ascii_alphanumeric()))
+    name.rsplit_once('-')
+        .is_some_and(|(_, hash)| hash.len() == 10 && hash.bytes().all(|b| b.is_ascii_alphanumeric()))
 }
 
 /// Every ConfigMap and Secret that a pod template names.
 fn references<'v>(template: &'v Value, into: &mut Vec<(&'static str, &'v str)>) {
     for container in list(template, "/spec/containers") {
-        let whole = list(container, "/envFrom").iter().map(|source| ("ConfigMap", text(source, "/configMapRef/name")));
+        let whole = list(container, "/envFrom")
+            .iter()
+            .map(|source| ("ConfigMap", text(source, "/configMapRef/name")));
         into.extend(whole);
         for variable in list(container, "/env") {
             into.extend([
@@ -56,9 +60,15 @@ fn references<'v>(template: &'v Value, into: &mut Vec<(&'static str, &'v str)>) 
         }
     }
     for volume in list(template, "/spec/volumes") {
-        into.extend([("ConfigMap", text(volume, "/configMap/name")), ("Secret", text(volume, "/secret/secretName"))]);
+        into.extend([
+            ("ConfigMap", text(volume, "/configMap/name")),
+            ("Secret", text(volume, "/secret/secretName")),
+        ]);
         for source in list(volume, "/projected/sources") {
-            into.extend([("ConfigMap", text(source, "/configMap/name")), ("Secret", text(source, "/secret/name"))]);
+            into.extend([
+                ("ConfigMap", text(source, "/configMap/name")),
+                ("Secret", text(source, "/secret/name")),
+            ]);
         }
     }
     into.retain(|(_, name)| !name.is_empty());
@@ -74,10 +84,16 @@ mod tests {
     /// The migration with the names that Kustomize gives to its ConfigMaps.
     fn objects() -> Vec<Value> {
         let hash = "abcdef2345";
-        let mut objects = committed(&["base/migrate.yaml", "components/secrets/clickhouse.yaml", "components/secrets/postgres.yaml"]);
+        let mut objects = committed(&[
+            "base/migrate.yaml",
+            "components/secrets/clickhouse.yaml",
+            "components/secrets/postgres.yaml",
+        ]);
         let text = serde_json::to_string(&objects[0]).unwrap();
         let maps = ["nova-config", "nova-env", "nova-streams"];
-        let text = maps.iter().fold(text, |text, name| text.replace(&format!("\"{name}\""), &format!("\"{name}-{hash}\"")));
+        let text = maps
+            .iter()
+            .fold(text, |text, name| text.replace(&format!("\"{name}\""), &format!("\"{name}-{hash}\"")));
         objects[0] = serde_json::from_str(&text).unwrap();
         let map = |name| json!({"kind": "ConfigMap", "metadata": {"name": format!("{name}-{hash}")}});
         objects.extend(maps.map(map));
@@ -92,9 +108,11 @@ mod tests {
     #[test]
     fn what_nobody_makes_is_named() {
         let objects = objects();
-        let found = after(findings, &objects, "ExternalSecret/nova-postgres-reader", "/spec/target/name", json!("x"));
+        let found =
+            after(findings, &objects, "ExternalSecret/nova-postgres-reader", "/spec/target/name", json!("x"));
         assert_eq!(found, ["Job/nova-migrate: nothing here makes the Secret `nova-postgres-reader`"]);
-        let found = after(findings, &objects, "ConfigMap/nova-env-abcdef2345", "/metadata/name", json!("nova-env"));
+        let found =
+            after(findings, &objects, "ConfigMap/nova-env-abcdef2345", "/metadata/name", json!("nova-env"));
         assert_eq!(
             found,
             [

@@ -21,7 +21,10 @@ fn of_scaled(scaled: &Value, objects: &[Value]) -> Vec<String> {
                 deployment.is_some_and(|found| found.pointer("/spec/replicas").is_none()),
                 "it scales no Deployment, or one whose manifest sets replicas",
             ),
-            (least.is_some_and(|least| least >= 1), "it may scale to nothing; a stopped worker holds back no lag"),
+            (
+                least.is_some_and(|least| least >= 1),
+                "it may scale to nothing; a stopped worker holds back no lag",
+            ),
         ],
     );
     for trigger in list(scaled, "/spec/triggers") {
@@ -34,10 +37,19 @@ fn of_scaled(scaled: &Value, objects: &[Value]) -> Vec<String> {
         findings.extend(unmet(
             &format!("{} {topic}", name(scaled)),
             &[
-                (setting("excludePersistentLag") == "true", "a partition that cannot move on would call for workers"),
-                (setting("limitToPartitionsWithLag") == "true", "one partition's lag would call for several workers"),
+                (
+                    setting("excludePersistentLag") == "true",
+                    "a partition that cannot move on would call for workers",
+                ),
+                (
+                    setting("limitToPartitionsWithLag") == "true",
+                    "one partition's lag would call for several workers",
+                ),
                 (setting("allowIdleConsumers") != "true", "workers without a partition would be started"),
-                (setting("consumerGroup") == format!("nova-{stream}"), "the group is not that of the topic's stream"),
+                (
+                    setting("consumerGroup") == format!("nova-{stream}"),
+                    "the group is not that of the topic's stream",
+                ),
                 (most.is_some() && most <= partitions, "more workers than the topic has partitions"),
             ],
         ));
@@ -54,7 +66,8 @@ mod tests {
 
     #[test]
     fn a_poison_partition_drives_nothing() {
-        let files = ["components/autoscaling/scale-cdc.yaml", "components/kafka/topics.yaml", "base/worker-cdc.yaml"];
+        let files =
+            ["components/autoscaling/scale-cdc.yaml", "components/kafka/topics.yaml", "base/worker-cdc.yaml"];
         let objects = committed(&files);
         assert_eq!(findings(&objects), Vec::<String>::new());
         let name = "ScaledObject/nova-cdc";
@@ -62,7 +75,11 @@ mod tests {
             ("/spec/triggers/1/metadata/excludePersistentLag", json!("false"), "cannot move on"),
             ("/spec/triggers/1/metadata/limitToPartitionsWithLag", json!("false"), "several workers"),
             ("/spec/triggers/1/metadata/allowIdleConsumers", json!("true"), "without a partition"),
-            ("/spec/triggers/1/metadata/consumerGroup", json!("nova-posts"), "not that of the topic's stream"),
+            (
+                "/spec/triggers/1/metadata/consumerGroup",
+                json!("nova-posts"),
+                "not that of the topic's stream",
+            ),
             ("/spec/minReplicaCount", json!(0), "scale to nothing"),
             ("/spec/scaleTargetRef/name", json!("nova"), "scales no Deployment"),
         ] {
