@@ -41,7 +41,7 @@ pub async fn run() -> Result<()> {
     let work = tempfile::tempdir().context("no temporary folder for schemas")?;
     let kubeconform = Kubeconform {
         program: cache.go_tool(&versions::KUBECONFORM).await?,
-        native: schemas::native(&cache).await?,
+        native: schemas::native(&cache, work.path()).await?,
         custom: schemas::custom(&cache, work.path()).await?,
     };
     let mut findings = Vec::new();

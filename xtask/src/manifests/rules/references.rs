@@ -1,4 +1,4 @@
-//! What a pod mounts or reads is there: ConfigMaps in this very version, Secrets that somebody makes.
+//! What a pod mounts or reads is there: ConfigMaps in this very version, Secrets that somebody makes, all in one namespace.
 //!
 //! Invariant: a ConfigMap's name ends in the hash of its content, so a change of settings is a rollout, and undoing it another.
 
@@ -6,9 +6,10 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::super::yaml::{list, of_kind, text};
+use super::super::yaml::{list, name, of_kind, text};
 use super::templates;
 
+const NAMESPACE: &str = "nova";
 /// Made by Strimzi for the cluster `kafka`.
 const CLUSTER_CA: &str = "kafka-cluster-ca-cert";
 
@@ -19,6 +20,11 @@ pub(super) fn findings(objects: &[Value]) -> Vec<String> {
     let mut findings: Vec<String> = unhashed
         .map(|name| format!("ConfigMap/{name}: its name does not end in its content's hash"))
         .collect();
+    let elsewhere = objects.iter().filter(|object| {
+        text(object, "/kind") != "Namespace" && text(object, "/metadata/namespace") != NAMESPACE
+    });
+    findings
+        .extend(elsewhere.map(|object| format!("{}: it is not in the namespace {NAMESPACE}", name(object))));
     for (owner, template) in templates(objects) {
         let mut used = Vec::new();
         references(template, &mut used);
@@ -97,6 +103,9 @@ mod tests {
         objects[0] = serde_json::from_str(&text).unwrap();
         let map = |name| json!({"kind": "ConfigMap", "metadata": {"name": format!("{name}-{hash}")}});
         objects.extend(maps.map(map));
+        for object in &mut objects {
+            object["metadata"]["namespace"] = json!(NAMESPACE); // Kustomize does
+        }
         objects
     }
 
@@ -120,5 +129,7 @@ mod tests {
                 "Job/nova-migrate: nothing here makes the ConfigMap `nova-env-abcdef2345`",
             ]
         );
+        let found = after(findings, &objects, "Job/nova-migrate", "/metadata/namespace", json!("default"));
+        assert_eq!(found, ["Job/nova-migrate: it is not in the namespace nova"]);
     }
 }
