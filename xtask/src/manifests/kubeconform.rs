@@ -5,10 +5,12 @@
 use std::fs;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::process::Command;
+
+use super::Environment;
 
 /// The field that no kind has.
 const UNKNOWN: &str = "novaUnknownField";
@@ -32,6 +34,7 @@ struct Report {
 
 #[derive(Debug, Deserialize)]
 struct Checked {
+    filename: String,
     kind: String,
     name: String,
     status: String,
@@ -40,48 +43,58 @@ struct Checked {
 }
 
 impl Kubeconform {
-    /// What is wrong with the objects.
-    pub(super) async fn findings(&self, objects: &[Value]) -> Result<Vec<String>> {
-        let checked = self.check(objects).await?;
+    /// What is wrong with the environments' objects.
+    pub(super) async fn findings(&self, environments: &[Environment]) -> Result<Vec<String>> {
+        let checked =
+            self.check(environments.iter().map(|one| (one.name.as_str(), one.objects.clone()))).await?;
         let wrong = checked.iter().filter(|one| one.status != "statusValid");
-        Ok(wrong
-            .map(|Checked { kind, name, msg, status }| format!("{kind}/{name}: {msg} ({status})"))
-            .collect())
+        Ok(wrong.map(Checked::finding).collect())
     }
 
     /// Shows that the check can fail: each object with one field too many is refused, and so is a kind that nobody knows.
-    pub(super) async fn prove(&self, objects: &[Value]) -> Result<()> {
-        let mut broken: Vec<Value> = objects.iter().cloned().map(with_unknown_field).collect();
-        broken.push(json!({"apiVersion": "nova.dev/v1", "kind": "Unknown", "metadata": {"name": "unknown"}}));
-        let checked = self.check(&broken).await?;
-        let passed: Vec<_> = checked
-            .iter()
-            .filter(|one| !["statusInvalid", "statusError"].contains(&one.status.as_str()))
-            .collect();
-        if !passed.is_empty() {
-            bail!("kubeconform lets an unknown field or kind pass: {passed:?}");
-        }
+    pub(super) async fn prove(&self, environments: &[Environment]) -> Result<()> {
+        let unknown =
+            json!({"apiVersion": "nova.dev/v1", "kind": "Unknown", "metadata": {"name": "unknown"}});
+        let broken = environments.iter().map(|one| {
+            let objects = one.objects.iter().cloned().map(with_unknown_field);
+            (one.name.as_str(), objects.chain([unknown.clone()]).collect())
+        });
+        let checked = self.check(broken).await?;
+        let refused = ["statusInvalid", "statusError"];
+        let passed = checked.iter().filter(|one| !refused.contains(&one.status.as_str()));
+        let passed: Vec<String> = passed.map(Checked::finding).collect();
+        ensure!(passed.is_empty(), "kubeconform lets an unknown field or kind pass:\n{}", passed.join("\n"));
         Ok(())
     }
 
-    /// One answer for each object.
-    async fn check(&self, objects: &[Value]) -> Result<Vec<Checked>> {
-        let file =
-            tempfile::Builder::new().suffix(".json").tempfile().context("no temporary file for objects")?;
-        let list = json!({"apiVersion": "v1", "kind": "List", "items": objects});
-        fs::write(file.path(), list.to_string()).context("writing the objects")?;
+    /// One answer for each object; all in one run, since the schemas are what takes its time.
+    async fn check(&self, files: impl Iterator<Item = (&str, Vec<Value>)>) -> Result<Vec<Checked>> {
+        let work = tempfile::tempdir().context("no temporary folder for objects")?;
         let mut command = Command::new(&self.program);
-        command.args(["-strict", "-verbose", "-output", "json"]);
-        command.args(["-schema-location", &self.native, "-schema-location", &self.custom]).arg(file.path());
-        command.kill_on_drop(true);
+        command.args(["-strict", "-verbose", "-output", "json"]).current_dir(work.path()).kill_on_drop(true);
+        command.args(["-schema-location", &self.native, "-schema-location", &self.custom]);
+        let mut count = 0;
+        for (name, objects) in files {
+            count += objects.len();
+            let file = format!("{name}.json");
+            let list = json!({"apiVersion": "v1", "kind": "List", "items": objects});
+            fs::write(work.path().join(&file), list.to_string()).context("writing the objects")?;
+            command.arg(file);
+        }
         let output = command.output().await.context("kubeconform could not be run")?;
         let report: Report = serde_json::from_slice(&output.stdout).with_context(|| {
             format!("kubeconform writes no report: {}", String::from_utf8_lossy(&output.stderr))
         })?;
-        if report.resources.len() != objects.len() {
-            bail!("kubeconform looked at {} objects of {}", report.resources.len(), objects.len());
-        }
+        let looked_at = report.resources.len();
+        ensure!(looked_at == count, "kubeconform looked at {looked_at} objects of {count}");
         Ok(report.resources)
+    }
+}
+
+impl Checked {
+    fn finding(&self) -> String {
+        let environment = self.filename.trim_end_matches(".json");
+        format!("{environment}: {}/{}: {} ({})", self.kind, self.name, self.msg, self.status)
     }
 }
 

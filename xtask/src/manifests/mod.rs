@@ -44,10 +44,13 @@ pub async fn run() -> Result<()> {
         native: schemas::native(&cache, work.path()).await?,
         custom: schemas::custom(&cache, work.path()).await?,
     };
-    let mut findings = Vec::new();
+    let mut environments = Vec::new();
     for overlay in overlays()? {
-        findings.extend(environment(&overlay, &kustomize, &kubeconform).await?);
+        environments.push(Environment::build(&overlay, &kustomize).await?);
     }
+    let mut findings: Vec<String> = environments.iter().flat_map(Environment::findings).collect();
+    findings.extend(kubeconform.findings(&environments).await?);
+    kubeconform.prove(&environments).await?;
     findings.extend(compose::findings(&cache).await?);
     findings.extend(dockerfile::findings(&cache).await?);
     if !findings.is_empty() {
@@ -66,19 +69,30 @@ fn overlays() -> Result<Vec<PathBuf>> {
     Ok(folders)
 }
 
-/// Builds one environment and looks at it in every way.
-async fn environment(overlay: &Path, kustomize: &Path, kubeconform: &Kubeconform) -> Result<Vec<String>> {
-    let name = overlay.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let mut command = Command::new(kustomize);
-    let built = command::run("Kustomize", command.arg("build").arg(overlay)).await?;
-    let text = String::from_utf8(built.stdout).context("Kustomize wrote no UTF-8")?;
-    let objects = yaml::documents(&text).with_context(|| format!("what Kustomize built of {name}"))?;
-    let mut findings = overlay_findings(overlay)?;
-    findings.extend(kubeconform.findings(&objects).await?);
-    findings.extend(rules::findings(&objects));
-    kubeconform.prove(&objects).await.with_context(|| name.clone())?;
-    say(&format!("manifests: {name}: {} objects, {} findings", objects.len(), findings.len()));
-    Ok(findings.into_iter().map(|finding| format!("{name}: {finding}")).collect())
+/// What an overlay makes.
+struct Environment {
+    name: String,
+    objects: Vec<Value>,
+    /// What the overlay does that it may not.
+    overlay: Vec<String>,
+}
+
+impl Environment {
+    async fn build(overlay: &Path, kustomize: &Path) -> Result<Self> {
+        let name = overlay.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let mut command = Command::new(kustomize);
+        let built = command::run("Kustomize", command.arg("build").arg(overlay)).await?;
+        let text = String::from_utf8(built.stdout).context("Kustomize wrote no UTF-8")?;
+        let objects = yaml::documents(&text).with_context(|| format!("what Kustomize built of {name}"))?;
+        say(&format!("manifests: {name}: {} objects", objects.len()));
+        Ok(Self { overlay: overlay_findings(overlay)?, name, objects })
+    }
+
+    /// What our own rules find.
+    fn findings(&self) -> Vec<String> {
+        let findings = self.overlay.iter().cloned().chain(rules::findings(&self.objects));
+        findings.map(|finding| format!("{}: {finding}", self.name)).collect()
+    }
 }
 
 fn overlay_findings(overlay: &Path) -> Result<Vec<String>> {
