@@ -37,13 +37,15 @@ pub async fn run() -> Result<()> {
     let begun = Instant::now();
     prerequisites::ensure(&Need::MANIFESTS).await?;
     let cache = Cache::open()?;
-    let kustomize = cache.go_tool(&versions::KUSTOMIZE).await?;
     let work = tempfile::tempdir().context("no temporary folder for schemas")?;
-    let kubeconform = Kubeconform {
-        program: cache.go_tool(&versions::KUBECONFORM).await?,
-        native: schemas::native(&cache, work.path()).await?,
-        custom: schemas::custom(&cache, work.path()).await?,
-    };
+    // One fetches while another builds.
+    let (kustomize, program, native, custom) = tokio::try_join!(
+        cache.go_tool(&versions::KUSTOMIZE),
+        cache.go_tool(&versions::KUBECONFORM),
+        schemas::native(&cache, work.path()),
+        schemas::custom(&cache, work.path()),
+    )?;
+    let kubeconform = Kubeconform { program, native, custom };
     let mut environments = Vec::new();
     for overlay in overlays()? {
         environments.push(Environment::build(&overlay, &kustomize).await?);
