@@ -13,7 +13,7 @@ use crate::artifacts::Cache;
 use crate::chaos;
 use crate::cli::{ChaosArgs, TestArgs};
 use crate::prerequisites::{self, Need};
-use crate::{deny, instructions, monitoring, say, workspace};
+use crate::{deny, instructions, manifests, monitoring, say, workspace};
 
 /// One check: what it is, cargo's arguments, added environment.
 struct Check {
@@ -69,6 +69,7 @@ pub async fn run(_args: TestArgs) -> Result<()> {
     }
     deny::run().await?;
     monitoring::run().await?;
+    manifests::run().await?;
     let cache = Cache::open()?;
     cache.jars().await?;
     cache.engine().await?;

@@ -13,7 +13,7 @@ use crate::interrupt::{Interrupted, unless_interrupted};
 use crate::prerequisites::Missing;
 use crate::sbom::{self, SbomArgs};
 use crate::up::{self, UpArgs};
-use crate::{chaos, check, demo, deny, instructions, monitoring};
+use crate::{chaos, check, demo, deny, instructions, manifests, monitoring};
 
 /// Development tasks of Nova CDC on the real servers.
 #[derive(Debug, Parser)]
@@ -43,6 +43,8 @@ enum Command {
     Sbom(SbomArgs),
     /// Check the alerts and the dashboard in deploy/monitoring against the metrics that nova has
     Monitoring,
+    /// Build the manifests in deploy/ and hold them against their schemas and our rules
+    Manifests,
     /// Start the servers alone and leave them running; prints `export` lines
     Up(UpArgs),
     /// Stop the servers that `up` left running
@@ -146,6 +148,7 @@ pub async fn run(cli: Cli) -> Result<()> {
             Command::Deny => deny::run().await,
             Command::Sbom(args) => sbom::run(&args),
             Command::Monitoring => monitoring::run().await,
+            Command::Manifests => manifests::run().await,
             Command::Up(args) => up::up(args).await,
             Command::Down => up::down().await,
         }

@@ -16,6 +16,7 @@ pub mod deny;
 pub mod installation;
 pub mod instructions;
 pub mod interrupt;
+pub mod manifests;
 pub mod monitoring;
 pub mod prerequisites;
 pub mod sbom;

@@ -8,6 +8,8 @@ mod audit;
 mod cli;
 mod config;
 mod connector;
+#[cfg(test)]
+mod deploy_tests;
 mod dlq;
 mod doctor;
 mod exit;

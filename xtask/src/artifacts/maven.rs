@@ -1,4 +1,4 @@
-//! Kafka's and Debezium's jars, by Maven.
+//! Kafka's, Debezium's and Strimzi's jars, by Maven.
 //!
 //! Invariant: the direct dependencies are pinned here and theirs by the published POMs; a checksum that does not
 //! match fails the download.
@@ -9,7 +9,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use tokio::process::Command;
 
-use super::versions::{DEBEZIUM, KAFKA, SLF4J};
+use super::versions::{DEBEZIUM, KAFKA, SLF4J, STRIMZI};
 
 /// Kafka, Connect, the JSON converter, the tools and a logger, into `dir` itself.
 pub(super) async fn kafka(dir: &Path) -> Result<()> {
@@ -24,6 +24,11 @@ pub(super) async fn kafka(dir: &Path) -> Result<()> {
 pub(super) async fn debezium(dir: &Path) -> Result<()> {
     let connector = ("io.debezium", "debezium-connector-postgres", DEBEZIUM);
     copy_dependencies(dir, &dir.join("debezium-connector-postgres"), &[connector]).await
+}
+
+/// The classes of Strimzi's API and the generator of its definitions, into the folder `jars` of `work`.
+pub(super) async fn strimzi(work: &Path, jars: &Path) -> Result<()> {
+    copy_dependencies(work, jars, &["api", "crd-generator"].map(|name| ("io.strimzi", name, STRIMZI))).await
 }
 
 /// A dependency: group, artifact, version.

@@ -1,4 +1,4 @@
-//! What is downloaded once: Kafka with Connect, Debezium, the ClickHouse engine, tools written in Go.
+//! What is downloaded once: Kafka with Connect, Debezium, the ClickHouse engine, and what checks `deploy/`: tools, schemas.
 //!
 //! Invariant: a folder that has its final name in the cache is complete; downloads happen in a folder beside it.
 
@@ -6,7 +6,10 @@ mod cargo;
 mod go;
 mod install;
 mod maven;
+mod module;
 mod npm;
+mod pip;
+mod strimzi;
 pub mod versions;
 
 use std::path::{Path, PathBuf};
@@ -15,6 +18,8 @@ use anyhow::{Context, Result};
 
 pub use go::GoTool;
 pub use install::ArtifactError;
+pub use module::ModuleFiles;
+pub use pip::WheelFiles;
 
 /// The cache folder: `NOVA_CACHE_DIR`, else `nova-cdc` in `XDG_CACHE_HOME`, else in `~/.cache`.
 #[derive(Debug, Clone)]
@@ -86,6 +91,17 @@ impl Cache {
         install::once(&self.dir, &dir, "the ClickHouse engine (140 MB, 570 MB unpacked)", npm::engine)
             .await?;
         Ok(dir.join(npm::LIBRARY))
+    }
+
+    /// The program of dockerfile-utils, for node; downloaded with npm when missing.
+    ///
+    /// # Errors
+    /// [`ArtifactError`].
+    pub async fn dockerfile_utils(&self) -> Result<PathBuf> {
+        let (name, version, _) = versions::DOCKERFILE_UTILS[0];
+        let dir = self.dir.join(format!("{name}-{version}"));
+        install::once(&self.dir, &dir, "dockerfile-utils", npm::dockerfile_utils).await?;
+        Ok(dir.join("node_modules/dockerfile-utils/bin/dockerfile-utils"))
     }
 }
 

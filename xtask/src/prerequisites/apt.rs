@@ -28,6 +28,7 @@ pub(super) async fn packages(needs: &[Need]) -> Vec<&'static str> {
             Need::BuildTools => packages.extend(["make", "g++"]),
             Need::Browser => packages.extend(["chromium", "chromium-driver"]),
             Need::Go => packages.push("golang-go"),
+            Need::Python => packages.extend(["python3", "python3-pip"]),
         }
     }
     packages

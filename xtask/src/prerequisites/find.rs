@@ -14,7 +14,7 @@ use super::version::{go_minor, java_major, postgres_major};
 const POSTGRES_MIN: u32 = 14;
 const JAVA_MIN: u32 = 17;
 /// Of Go 1.
-const GO_MIN: u32 = 25;
+const GO_MIN: u32 = 26;
 
 /// The first executable file `name` in the folders of PATH.
 #[must_use]
@@ -67,6 +67,14 @@ pub(super) async fn java() -> Option<PathBuf> {
 pub(super) async fn has_go() -> bool {
     let Some(output) = answer_of(Path::new("go"), "version").await else { return false };
     go_minor(&String::from_utf8_lossy(&output.stdout)).is_some_and(|minor| minor >= GO_MIN)
+}
+
+/// Whether the `python3` on PATH has pip.
+pub(super) async fn has_pip() -> bool {
+    let mut command = Command::new("python3");
+    let answer =
+        command.args(["-m", "pip", "--version"]).stdin(Stdio::null()).kill_on_drop(true).output().await;
+    answer.is_ok_and(|output| output.status.success())
 }
 
 fn folders_below(parent: &str, child: &str) -> Vec<PathBuf> {

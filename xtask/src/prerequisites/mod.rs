@@ -29,14 +29,26 @@ pub enum Need {
     Browser,
     /// Go, which builds the tools that check what is deployed.
     Go,
+    /// Python 3 with pip, which downloads Kubernetes' schemas.
+    Python,
 }
 
 impl Need {
     /// What servers and our own binaries need.
     pub const STACK: [Self; 5] = [Self::Postgres, Self::Java, Self::Maven, Self::Npm, Self::BuildTools];
     /// All of them: what the tests need.
-    pub const ALL: [Self; 7] =
-        [Self::Postgres, Self::Java, Self::Maven, Self::Npm, Self::BuildTools, Self::Browser, Self::Go];
+    pub const ALL: [Self; 8] = [
+        Self::Postgres,
+        Self::Java,
+        Self::Maven,
+        Self::Npm,
+        Self::BuildTools,
+        Self::Browser,
+        Self::Go,
+        Self::Python,
+    ];
+    /// What the check of `deploy/` needs.
+    pub const MANIFESTS: [Self; 5] = [Self::Go, Self::Python, Self::Npm, Self::Java, Self::Maven];
 
     /// Name for messages.
     fn name(self) -> &'static str {
@@ -47,7 +59,8 @@ impl Need {
             Self::Npm => "npm",
             Self::BuildTools => "make and a C++ compiler",
             Self::Browser => "Chromium and chromedriver",
-            Self::Go => "Go 1.25 or newer (from https://go.dev/dl where apt has an older one)",
+            Self::Go => "Go 1.26 or newer (from https://go.dev/dl where apt has an older one)",
+            Self::Python => "Python 3 with pip",
         }
     }
 }
@@ -111,6 +124,7 @@ async fn missing_of(needs: &[Need]) -> Vec<Need> {
                     && ["chromium", "google-chrome"].iter().any(|name| on_path(name).is_some())
             }
             Need::Go => find::has_go().await,
+            Need::Python => find::has_pip().await,
         };
         if !found {
             missing.push(*need);

@@ -74,7 +74,8 @@ impl Loaded {
         Self::load_from(file, env::vars(), flags)
     }
 
-    fn load_from(
+    /// The same with these variables in place of the environment.
+    pub(crate) fn load_from(
         file: Option<&Path>,
         variables: impl Iterator<Item = (String, String)>,
         flags: &[String],

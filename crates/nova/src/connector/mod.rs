@@ -6,6 +6,8 @@
 mod answer;
 mod apply;
 mod cause;
+#[cfg(test)]
+mod deploy_tests;
 mod outbox;
 mod progress;
 mod render;
