@@ -39,7 +39,7 @@ pub async fn run() -> Result<()> {
         .context("writing queries.yaml")?;
     promtool_in(&promtool, scratch.path(), &["check", "rules", "queries.yaml"]).await?;
 
-    let mut problems = rules.problems(&metrics, &workspace::root());
+    let mut problems = rules.problems(&metrics, workspace::root());
     problems.extend(dashboard.problems(&metrics));
     for problem in &problems {
         say(&format!("monitoring: {problem}"));

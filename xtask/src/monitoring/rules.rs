@@ -172,7 +172,7 @@ mod tests {
     fn problems(rule: Rule, cases: Vec<Case>) -> Vec<String> {
         let lag = Documented { kind: "gauge".to_owned(), labels: BTreeSet::new() };
         let metrics = BTreeMap::from([("lag".to_owned(), lag)]);
-        Rules { rules: vec![rule], cases }.problems(&metrics, &workspace::root())
+        Rules { rules: vec![rule], cases }.problems(&metrics, workspace::root())
     }
 
     #[test]
