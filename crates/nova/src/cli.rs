@@ -57,6 +57,7 @@ Examples:
   nova migrate && nova connector apply && nova doctor
   nova run cdc --from-beginning
   nova offsets show
+  nova replay kafka --stream likes --from 2h
   nova outbox maintain
 
 Exit codes: 0 ok, 1 failure, 2 usage or configuration, 3 differences found, 4 partial, 5 unavailable, 130 interrupted.";
