@@ -366,3 +366,32 @@ CREATE TABLE IF NOT EXISTS `nova`.repairs ON CLUSTER `events`
 )
 ENGINE = ReplicatedMergeTree('/clickhouse/tables/all/{database}/{table}', '{shard}-{replica}')
 ORDER BY (at, plan_id, stream);
+
+-- 0012_jobs.sql
+CREATE TABLE IF NOT EXISTS `nova`.jobs ON CLUSTER `events`
+(
+    job_id UUID,
+    seq UInt32,
+    kind Enum8('replay' = 1, 'rebuild' = 2, 'backfill' = 3),
+    stream LowCardinality(String),
+    target LowCardinality(String),
+    state Enum8('running' = 1, 'done' = 2, 'stopped' = 3, 'failed' = 4),
+    at DateTime64(3, 'UTC') DEFAULT now64(3),
+    began_at DateTime64(3, 'UTC') DEFAULT now64(3),
+    process String,
+    actor String,
+    request String,
+    plan String,
+    checkpoint String,
+    done UInt64,
+    total UInt64,
+    unit LowCardinality(String),
+    written UInt64,
+    already_there UInt64,
+    skipped UInt64,
+    letters UInt64,
+    reason String,
+    nova_version LowCardinality(String)
+)
+ENGINE = ReplicatedMergeTree('/clickhouse/tables/all/{database}/{table}', '{shard}-{replica}')
+ORDER BY (began_at, job_id, seq);
