@@ -20,7 +20,10 @@ const BUILT: &[(&str, &str)] = &[
         "nova-clickhouse/src/history.rs",
         "names by `identifier`, numbers, UUIDs by `uuids`; the topic is a parameter",
     ),
-    ("nova-clickhouse/src/jobs.rs", "names by `identifier`, constants and numbers; requests and targets are parameters"),
+    (
+        "nova-clickhouse/src/jobs.rs",
+        "names by `identifier`, constants and numbers; requests and targets are parameters",
+    ),
     ("nova-clickhouse/src/letter_actions.rs", "names by `identifier`; marks are data of the INSERT"),
     ("nova-clickhouse/src/lineage.rs", "names by `identifier`, numbers; the topic is a parameter"),
     ("nova-clickhouse/src/migrate.rs", "names by `identifier`; constants of this binary"),

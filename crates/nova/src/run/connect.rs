@@ -95,9 +95,10 @@ pub fn clickhouse_client(config: &ClickHouseConfig) -> Result<Client, PipelineEr
         connect_timeout: *connect_timeout,
         request_timeout: *request_timeout,
     });
-    // The address may hold a password, so it is not repeated.
-    let client =
-        client.map_err(|error| PipelineError::new(error.kind(), format!("clickhouse.url: {error}")))?;
+    // Where it can hold a password, the address is not repeated.
+    let shown = if url.contains(['@', '?']) { "…" } else { url };
+    let client = client
+        .map_err(|error| PipelineError::new(error.kind(), format!("clickhouse.url = `{shown}`: {error}")))?;
     Ok(if config.cluster.is_empty() { client } else { client.of_one_server() })
 }
 
