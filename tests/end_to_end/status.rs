@@ -39,25 +39,33 @@ async fn facts(world: &World, code: i32, args: &[&str]) -> Result<Value> {
 }
 
 async fn well(world: &mut World) -> Result<()> {
-    let facts = until("all is well", s(20), async || facts(world, 0, &[]).await).await?;
-    ensure!(facts["postgres"]["slot"]["active"] == true, "{facts}");
-    ensure!(facts["connect"]["state"] == "RUNNING" && facts["connect"]["tasks"][0] == "RUNNING", "{facts}");
-    let streams = facts["streams"].as_array().context("no streams")?;
-    ensure!(streams.len() == 5, "{facts}");
-    for stream in streams {
-        let members = stream["standing"]["members"].as_array().map(Vec::len);
-        ensure!(members == Some(1), "{stream}");
-        ensure!(stream["newest_row_seconds"].as_f64().is_some_and(|age| age < 600.0), "{stream}");
-        let partitions = stream["standing"]["partitions"].as_array().context("no partitions")?;
-        let read = |partition: &Value| partition["state"] == "ok" && partition["lag_seconds"].is_null();
-        ensure!(partitions.len() == 4 && partitions.iter().all(read), "{stream}");
-    }
+    until("all is well and read", s(60), async || {
+        let facts = facts(world, 0, &[]).await?;
+        ensure!(facts["postgres"]["slot"]["active"] == true, "{facts}");
+        ensure!(facts["connect"]["state"] == "RUNNING" && facts["connect"]["tasks"][0] == "RUNNING", "{facts}");
+        ensure!(facts["jobs"].as_array().is_some_and(|jobs| jobs.iter().all(|job| job["way_on"].is_null())), "{facts}");
+        let streams = facts["streams"].as_array().context("no streams")?;
+        ensure!(streams.len() == 5, "{facts}");
+        streams.iter().try_for_each(read)
+    })
+    .await?;
     let text = page(world, 0, &[]).await?;
     ensure!(text.contains("  ClickHouse     ok    ") && !text.contains("FAIL"), "{text}");
 
     let lag = world.nova(&["lag", "--stream", "likes", "--partitions"]).await?;
     ensure!(lag.code == Some(0) && lag.stdout.lines().count() == 8, "{lag:?}");
     ensure!(lag.stdout.lines().nth(1).is_some_and(|line| line.ends_with("  ok")), "{lag:?}");
+    Ok(())
+}
+
+/// All of a stream's partitions are read, by one member.
+fn read(stream: &Value) -> Result<()> {
+    let members = stream["standing"]["members"].as_array().map(Vec::len);
+    ensure!(members == Some(1), "{stream}");
+    ensure!(stream["newest_row_seconds"].as_f64().is_some_and(|age| age < 600.0), "{stream}");
+    let partitions = stream["standing"]["partitions"].as_array().context("no partitions")?;
+    let read = |partition: &Value| partition["state"] == "ok" && partition["lag_seconds"].is_null();
+    ensure!(partitions.len() == 4 && partitions.iter().all(read), "{stream}");
     Ok(())
 }
 

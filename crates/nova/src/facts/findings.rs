@@ -84,11 +84,11 @@ impl Findings {
         match server.answer.error() {
             None => {}
             Some(Unanswered { error, away: true }) => {
-                self.add(Exit::Unavailable, group.unreachable(&server.place, error, cure));
+                self.add(Exit::Unavailable, group.unreachable("is away", error, cure));
             }
             Some(Unanswered { error, .. }) => {
                 let cure = "`nova doctor` looks closer.";
-                self.add(Exit::Failure, group.fail(&server.place, error, cure));
+                self.add(Exit::Failure, group.fail("refuses", error, cure));
             }
         }
     }

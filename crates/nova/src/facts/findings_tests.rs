@@ -37,7 +37,7 @@ fn a_server_that_is_away_is_one_finding_and_hides_no_other() {
     assert_eq!(
         lines,
         [
-            "Fail ClickHouse http://ch:8123: connection refused",
+            "Fail ClickHouse is away: connection refused",
             "Fail stream posts: nobody reads it: 30 unread, the oldest for 2h"
         ]
     );

@@ -110,11 +110,12 @@ impl Groups {
             self.retention_ms.clear();
             self.retention_asked = Instant::now();
         }
+        let whom = format!("Kafka at {place}");
         let begun = Instant::now();
         let found = join_all(self.streams.iter().map(|stream| {
             let retention_ms = self.retention_ms.get(&stream.topic).copied();
             let asking = standing(&self.connection, &stream.group, &stream.topic, retention_ms);
-            ask("Kafka", asking)
+            ask(&whom, asking)
         }));
         let found = found.await;
         let took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);

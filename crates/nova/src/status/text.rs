@@ -37,10 +37,10 @@ pub(super) fn text(facts: &Facts) -> String {
     match &facts.letters {
         Asked::Known(Some(letters)) => page.push_str(&causes(letters)),
         Asked::Known(None) => {}
-        Asked::Unknown(Unanswered { error, .. }) => page.push_str(&unknown("dead letters", error)),
+        Asked::Unknown(unanswered) => page.push_str(&unknown("dead letters", unanswered)),
     }
-    if let Asked::Unknown(Unanswered { error, .. }) = &facts.comparisons {
-        page.push_str(&unknown("comparisons", error));
+    if let Some(unanswered) = facts.comparisons.error() {
+        page.push_str(&unknown("comparisons", unanswered));
     }
     page.push_str(&findings(facts));
     page
@@ -48,10 +48,11 @@ pub(super) fn text(facts: &Facts) -> String {
 
 /// A server's line.
 fn server<T>(name: &str, server: &Server<T>, describe: impl Fn(&T) -> String) -> String {
+    // Why it is away stands below, with what to do.
     let (word, said) = match &server.answer {
         Asked::Known(answer) => ("ok", describe(answer)),
-        Asked::Unknown(Unanswered { error, away: true }) => ("AWAY", error.clone()),
-        Asked::Unknown(Unanswered { error, away: false }) => ("FAIL", error.clone()),
+        Asked::Unknown(Unanswered { away: true, .. }) => ("AWAY", String::new()),
+        Asked::Unknown(Unanswered { away: false, .. }) => ("FAIL", String::new()),
     };
     let line = format!("  {name:<13}  {word:<4}  {}  {said}", server.place);
     format!("{}\n", line.trim_end())
@@ -153,8 +154,9 @@ fn causes(letters: &LetterFacts) -> String {
     text
 }
 
-fn unknown(what: &str, error: &str) -> String {
-    format!("\n{what}: not known: {error}\n")
+fn unknown(what: &str, Unanswered { error, away }: &Unanswered) -> String {
+    let why = if *away { "a server is away" } else { error };
+    format!("\n{what}: not known: {why}\n")
 }
 
 fn findings(facts: &Facts) -> String {

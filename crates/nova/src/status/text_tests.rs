@@ -48,13 +48,13 @@ fn what_is_away_is_a_line_and_what_is_to_be_seen_to_is_below() {
     with_letters(&mut facts);
     let page = text(&found(facts));
     for line in [
-        "  ClickHouse     AWAY  http://ch:8123  connection refused\n",
+        "  ClickHouse     AWAY  http://ch:8123\n",
         "   likes        1    0       -      2s ago         2 open         ?  ok\n",
         "   posts        1    0       -           ?              0         ?  ok\n",
         "\ndead letters of the last 24 h: at least 2, 2 open\n  letters  open  stream        kind",
         "after.dwell_time_ms: `…` does not fit UInt8\n",
-        "\ncomparisons: not known: connection refused\n",
-        "  FAIL  ClickHouse http://ch:8123: connection refused  -> Start ClickHouse, or correct [clickhouse].\n",
+        "\ncomparisons: not known: a server is away\n",
+        "  FAIL  ClickHouse is away: connection refused  -> Start ClickHouse, or correct [clickhouse].\n",
         "  warn  dead letters of the last 24 h: 2 of 2 open  -> `nova dlq list --open`",
     ] {
         assert!(page.contains(line), "{line}\nis not in\n{page}");
