@@ -42,8 +42,14 @@ async fn well(world: &mut World) -> Result<()> {
     until("all is well and read", s(60), async || {
         let facts = facts(world, 0, &[]).await?;
         ensure!(facts["postgres"]["slot"]["active"] == true, "{facts}");
-        ensure!(facts["connect"]["state"] == "RUNNING" && facts["connect"]["tasks"][0] == "RUNNING", "{facts}");
-        ensure!(facts["jobs"].as_array().is_some_and(|jobs| jobs.iter().all(|job| job["way_on"].is_null())), "{facts}");
+        ensure!(
+            facts["connect"]["state"] == "RUNNING" && facts["connect"]["tasks"][0] == "RUNNING",
+            "{facts}"
+        );
+        ensure!(
+            facts["jobs"].as_array().is_some_and(|jobs| jobs.iter().all(|job| job["way_on"].is_null())),
+            "{facts}"
+        );
         let streams = facts["streams"].as_array().context("no streams")?;
         ensure!(streams.len() == 5, "{facts}");
         streams.iter().try_for_each(read)

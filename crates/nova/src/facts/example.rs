@@ -1,5 +1,6 @@
 //! The facts of a small installation that is well, for tests.
 
+use nova_clickhouse::{JobKind, JobRow, JobState};
 use nova_reconcile::Verdict;
 
 use super::state::position;
@@ -41,6 +42,7 @@ pub fn healthy() -> Facts {
             more: false,
             groups: Vec::new(),
         })),
+        jobs: Asked::Known(Vec::new()),
         comparisons: Asked::Known(vec![comparison("likes", Verdict::Equal)]),
         findings: Vec::new(),
     }
@@ -101,4 +103,34 @@ fn stream(name: &str) -> StreamFacts {
 
 fn server<T>(place: &str, answer: T) -> Server<T> {
     Server { place: place.to_owned(), took_ms: 12, answer: Asked::Known(answer) }
+}
+
+/// A replay that is not yet half done, 90 s after it began.
+pub fn job_row(request: &str, state: JobState, age_ms: i64) -> JobRow {
+    let text = |text: &str| text.to_owned();
+    JobRow {
+        job_id: uuid::Uuid::nil(),
+        seq: 3,
+        kind: JobKind::Replay,
+        stream: text("likes"),
+        target: text("likes_events"),
+        state,
+        began_at: text("2026-01-31 05:00:00.000"),
+        process: text("h/7/1"),
+        actor: text("ada@h"),
+        request: text(request),
+        plan: text("{}"),
+        checkpoint: String::new(),
+        done: 45_000,
+        total: 100_000,
+        unit: text("messages"),
+        written: 10,
+        already_there: 44_990,
+        skipped: 0,
+        letters: 0,
+        reason: String::new(),
+        nova_version: text("0.1.0"),
+        at: text("2026-01-31 05:01:30.000"),
+        age_ms,
+    }
 }

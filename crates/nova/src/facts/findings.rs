@@ -7,7 +7,9 @@ use nova_reconcile::Verdict;
 use serde::Serialize;
 
 use super::standing::OPEN_SECONDS;
-use super::{Asked, Comparison, Facts, Server, Standing, StreamFacts, Trouble, Unanswered};
+use super::{
+    Asked, Comparison, Facts, JobFacts, JobStanding, Server, Standing, StreamFacts, Trouble, Unanswered,
+};
 use crate::doctor::{Check, Group, Level, slot_checks};
 use crate::exit::{Exit, Failure};
 use crate::words::{count, span};
@@ -18,6 +20,7 @@ const KAFKA: Group = Group("Kafka");
 const CLICKHOUSE: Group = Group("ClickHouse");
 const STREAM: Group = Group("stream");
 const LETTERS: Group = Group("dead letters");
+const JOB: Group = Group("job");
 const RECONCILE: Group = Group("reconcile");
 
 /// Something that is not as it should be.
@@ -69,6 +72,7 @@ pub(super) fn of(facts: &Facts) -> Vec<Finding> {
         found.stream(stream);
     }
     found.letters(facts);
+    found.jobs(&facts.jobs);
     found.comparisons(facts);
     found.0
 }
@@ -160,6 +164,23 @@ impl Findings {
             let finding = format!("{} of {} open", letters.open, letters.letters);
             let cure = "`nova dlq list --open` shows the causes, `nova dlq retry` takes them up again.";
             self.add(Exit::Failure, LETTERS.warn("of the last 24 h", finding, cure));
+        }
+    }
+
+    /// A job that somebody stopped is meant to stand.
+    fn jobs(&mut self, jobs: &Asked<Vec<JobFacts>>) {
+        self.unknown(JOB, "history", jobs);
+        for job in jobs.known().into_iter().flatten() {
+            let JobFacts { kind, stream, done, total, unit, reason, .. } = job;
+            let finding = match job.standing {
+                JobStanding::Interrupted => {
+                    format!("was cut off after {done} of {total} {unit}, {} ago", span(job.heard_seconds))
+                }
+                JobStanding::Failed => format!("failed after {done} of {total} {unit}: {reason}"),
+                JobStanding::Running | JobStanding::Stopped | JobStanding::Done => continue,
+            };
+            let cure = job.way_on.clone().unwrap_or_default();
+            self.add(Exit::Partial, JOB.warn(format!("{kind} of {stream}"), finding, cure));
         }
     }
 

@@ -1,7 +1,9 @@
 //! What is found, and what it comes to.
 
+use nova_clickhouse::JobState;
+
 use super::super::ConnectorFacts;
-use super::super::example::{NOW_MS, away, comparison, found, healthy, standing};
+use super::super::example::{NOW_MS, away, comparison, found, healthy, job_row, standing};
 use super::*;
 use crate::slot::Slot;
 
@@ -67,6 +69,8 @@ fn warnings_change_no_exit_code() {
         if let Asked::Known(standing) = &mut facts.streams[1].lag.standing {
             standing.members = Some(Vec::new());
         }
+        let job = |state| JobFacts::from(job_row("nova replay kafka", state, 600_000));
+        facts.jobs = Asked::Known([JobState::Running, JobState::Stopped, JobState::Done].map(job).to_vec());
         facts.comparisons = Asked::Known(vec![
             comparison("posts", Verdict::Explained),
             comparison("posts", Verdict::Different),
@@ -78,6 +82,7 @@ fn warnings_change_no_exit_code() {
         [
             "Warn stream likes: a batch was announced 5m ago and is not committed",
             "Warn stream posts: nobody reads it; all is read",
+            "Warn job replay of likes: was cut off after 45000 of 100000 messages, 10m ago",
             "Warn reconcile likes: not compared 3h ago: ",
             "Warn reconcile posts: 2 keys lacked dead letters 3h ago"
         ]

@@ -10,6 +10,7 @@ mod connector;
 #[cfg(test)]
 pub mod example;
 mod findings;
+mod jobs;
 mod letters;
 mod pace;
 mod postgres;
@@ -30,6 +31,7 @@ pub use asked::{Asked, Server, Unanswered, ask};
 pub use comparisons::Comparison;
 pub use connector::{ConnectorFacts, Trouble};
 pub use findings::{Finding, conclude};
+pub use jobs::{JobFacts, JobStanding};
 pub use letters::LetterFacts;
 #[cfg(test)]
 pub use pace::Pace;
@@ -66,6 +68,8 @@ pub struct Facts {
     pub streams: Vec<StreamFacts>,
     /// The dead letters of the last day; `None` when there is no topic for them.
     pub letters: Asked<Option<LetterFacts>>,
+    /// Replays, rebuilds and backfills: at work, cut off, and the last that ended; newest first.
+    pub jobs: Asked<Vec<JobFacts>>,
     /// The newest comparisons of each stream, newest first.
     pub comparisons: Asked<Vec<Comparison>>,
     /// What is not as it should be, and what to do; empty when all is well.
@@ -132,11 +136,12 @@ impl Gatherer {
             let (kafka, lags) = groups.look().await;
             (kafka, streams::with_rows(clickhouse, lags).await)
         };
-        let (postgres, connect, (kafka, streams), server, slow) = tokio::join!(
+        let (postgres, connect, (kafka, streams), server, jobs, slow) = tokio::join!(
             Server::ask(postgres::Postgres::place(config), postgres.look(config)),
             Server::ask(config.connect.url.clone(), connector::look(config)),
             streams,
             Server::ask(config.clickhouse.url.clone(), version(clickhouse)),
+            ask("ClickHouse", jobs::look(clickhouse)),
             slowly(slow, config, clickhouse),
         );
         let mut facts = Facts {
@@ -148,6 +153,7 @@ impl Gatherer {
             clickhouse: server,
             streams,
             letters: slow.letters,
+            jobs,
             comparisons: slow.comparisons,
             findings: Vec::new(),
         };

@@ -8,7 +8,8 @@ use chrono::DateTime;
 
 use crate::doctor::Level;
 use crate::facts::{
-    Asked, Comparison, ConnectorFacts, Facts, LetterFacts, PostgresFacts, Server, StreamFacts, Unanswered,
+    Asked, Comparison, ConnectorFacts, Facts, JobFacts, JobStanding, LetterFacts, PostgresFacts, Server,
+    StreamFacts, Unanswered,
 };
 use crate::table::{or_dash, table};
 use crate::words::{bytes, count, span};
@@ -16,6 +17,7 @@ use crate::words::{bytes, count, span};
 const STREAMS: [&str; 8] =
     ["stream", "members", "lag", "behind", "newest row", "letters, 24 h", "compared", "state"];
 const LETTERS: [&str; 6] = ["letters", "open", "stream", "kind", "last", "reason"];
+const JOBS: [&str; 9] = ["job", "stream", "into", "done", "of", "per second", "left", "heard of", "state"];
 /// Causes that are shown; `nova dlq list` shows all.
 const CAUSES: usize = 10;
 
@@ -38,6 +40,15 @@ pub(super) fn text(facts: &Facts) -> String {
         Asked::Known(Some(letters)) => page.push_str(&causes(letters)),
         Asked::Known(None) => {}
         Asked::Unknown(unanswered) => page.push_str(&unknown("dead letters", unanswered)),
+    }
+    match &facts.jobs {
+        Asked::Known(jobs) if jobs.is_empty() => {}
+        Asked::Known(jobs) => {
+            let rows: Vec<_> = jobs.iter().map(job).collect();
+            page.push('\n');
+            page.push_str(&table(&JOBS, &rows));
+        }
+        Asked::Unknown(unanswered) => page.push_str(&unknown("jobs", unanswered)),
     }
     if let Some(unanswered) = facts.comparisons.error() {
         page.push_str(&unknown("comparisons", unanswered));
@@ -152,6 +163,28 @@ fn causes(letters: &LetterFacts) -> String {
         let _ = writeln!(text, "  and {} more causes: `nova dlq list`", groups.len() - CAUSES);
     }
     text
+}
+
+fn job(job: &JobFacts) -> Vec<String> {
+    let state = match job.standing {
+        JobStanding::Running => "at work".to_owned(),
+        JobStanding::Interrupted => "cut off".to_owned(),
+        JobStanding::Stopped => format!("stopped; to go on: {}", job.way_on.as_deref().unwrap_or_default()),
+        JobStanding::Failed => "failed".to_owned(),
+        JobStanding::Done => format!("done; {} rows written, {} were there", job.written, job.already_there),
+    };
+    let whole = |number: u64| count(i64::try_from(number).unwrap_or(i64::MAX));
+    vec![
+        job.kind.to_string(),
+        job.stream.clone(),
+        job.target.clone(),
+        whole(job.done),
+        format!("{} {}", whole(job.total), job.unit),
+        or_dash(job.per_second.map(|rate| format!("{rate:.0}"))),
+        or_dash(job.left_seconds.map(span)),
+        format!("{} ago", span(job.heard_seconds)),
+        state,
+    ]
 }
 
 fn unknown(what: &str, Unanswered { error, away }: &Unanswered) -> String {

@@ -1,8 +1,8 @@
 //! The page, as it is printed.
 
 use crate::dlq::{Groups, example_letter};
-use crate::facts::example::{away, found, healthy};
-use crate::facts::{Asked, Facts, LetterFacts};
+use crate::facts::example::{away, found, healthy, job_row};
+use crate::facts::{Asked, Facts, JobFacts, LetterFacts};
 
 use super::*;
 
@@ -59,6 +59,25 @@ fn what_is_away_is_a_line_and_what_is_to_be_seen_to_is_below() {
     ] {
         assert!(page.contains(line), "{line}\nis not in\n{page}");
     }
+}
+
+#[test]
+fn jobs_are_told_with_what_is_left_or_how_to_go_on() {
+    use nova_clickhouse::JobState::{Done, Running, Stopped};
+    let mut facts = healthy();
+    let job = |state| JobFacts::from(job_row("nova replay kafka --stream likes", state, 2_000));
+    facts.jobs = Asked::Known([Running, Stopped, Done].map(job).to_vec());
+    let page = text(&found(facts));
+    let head =
+        "     job  stream          into    done                of  per second  left  heard of  state\n";
+    let line =
+        "  replay   likes  likes_events  45,000  100,000 messages         500  110s    2s ago  at work\n";
+    assert!(page.contains(&format!("{head}{line}")), "{page}");
+    assert!(page.contains("stopped; to go on: nova replay kafka --stream likes --execute\n"), "{page}");
+    assert!(
+        page.contains("done; 10 rows written, 44990 were there\n") && page.contains("all well"),
+        "{page}"
+    );
 }
 
 #[test]
