@@ -71,7 +71,7 @@ fn jobs_are_told_with_what_is_left_or_how_to_go_on() {
     let head =
         "     job  stream          into    done                of  per second  left  heard of  state\n";
     let line =
-        "  replay   likes  likes_events  45,000  100,000 messages         500  110s    2s ago  at work\n";
+        "  replay   likes  likes_events  45,000  100,000 messages         500    2m    2s ago  at work\n";
     assert!(page.contains(&format!("{head}{line}")), "{page}");
     assert!(page.contains("stopped; to go on: nova replay kafka --stream likes --execute\n"), "{page}");
     assert!(
