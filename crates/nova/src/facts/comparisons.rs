@@ -1,7 +1,6 @@
 //! What `nova reconcile` came to, lately.
 
 use nova_clickhouse::Client;
-use nova_pipeline::PipelineError;
 use nova_reconcile::Verdict;
 use nova_reconcile::history::{self, HistoryError, Run};
 use serde::Serialize;
@@ -58,7 +57,7 @@ impl From<Run> for Comparison {
 /// The newest runs of every stream, newest first.
 pub(super) async fn look(client: &Client) -> Result<Vec<Comparison>, Failure> {
     let runs = history::latest(client, EACH).await.map_err(|error| match error {
-        HistoryError::ClickHouse(error) => PipelineError::from(error).into(),
+        HistoryError::ClickHouse(error) => error.into(),
         HistoryError::Row { .. } => Failure::new(Exit::Failure, error.to_string()),
     })?;
     Ok(runs.into_iter().map(Comparison::from).collect())
