@@ -174,7 +174,7 @@ async fn the_newest_letters_are_read_and_that_there_are_more_is_said() {
     let (found, whole) = recent(0, 1_000).await;
     assert_eq!((found, whole), ((0..20).collect(), true));
     let (found, whole) = recent(0, 5).await;
-    assert_eq!(whole, false, "{found:?}");
+    assert!(!whole, "{found:?}");
     // Markers of transactions take offsets, too.
     assert!(found.ends_with(&[18, 19]) && found.len() <= 5, "{found:?}");
     assert_eq!(recent(4_000_000_000_000, 5).await, (vec![], true), "nothing came so late");
