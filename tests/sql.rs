@@ -27,6 +27,7 @@ const BUILT: &[(&str, &str)] = &[
     ("nova-clickhouse/src/letter_actions.rs", "names by `identifier`; marks are data of the INSERT"),
     ("nova-clickhouse/src/lineage.rs", "names by `identifier`, numbers; the topic is a parameter"),
     ("nova-clickhouse/src/migrate.rs", "names by `identifier`; constants of this binary"),
+    ("nova-clickhouse/src/newest.rs", "names by `identifier`, numbers; the topic is a parameter"),
     ("nova-clickhouse/src/resolve.rs", "a sentence"),
     ("nova-clickhouse/src/schema.rs", "names by `identifier`, a constant privilege"),
     ("nova-clickhouse/src/sink.rs", "names by `identifier`"),

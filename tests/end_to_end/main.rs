@@ -36,6 +36,7 @@ mod replay_refusals;
 #[expect(dead_code, reason = "the scenarios that follow a page come after it")]
 mod runbook;
 mod stage;
+mod status;
 mod topics;
 mod tracing;
 mod truncate;
@@ -63,6 +64,7 @@ fn trials(stage: &Arc<Stage>) -> Vec<Trial> {
         stage.trial("bad_input", bad_input::bad_input),
         stage.trial("connector_bad_password", connector::bad_password),
         stage.trial("doctor", doctor::doctor),
+        stage.trial("status", status::status),
         stage.trial("poison", poison::poison),
         stage.trial("dlq", dlq::dlq),
         stage.trial("repair", repair::repair),

@@ -2,9 +2,11 @@
 //!
 //! Invariant: reading touches no consumer group. Letters are handed on one by one, so memory does not grow with the topic.
 
-use nova_pipeline::{DeadLetter, ErrorKind, PipelineError, Ranges, SourceMessage};
+use std::collections::BTreeMap;
 
-use crate::lag::{observe, partitions, watermarks};
+use nova_pipeline::{DeadLetter, ErrorKind, PipelineError, Ranges, SourceMessage, Watermarks};
+
+use crate::lag::{observe, offsets_by_time, partitions, watermarks};
 use crate::options::KafkaConnection;
 use crate::reread::{Demand, reread};
 use crate::stored_letter::{ForeignMessage, StoredLetter, sha256};
@@ -20,16 +22,56 @@ pub async fn read_letters(
     topic: &str,
     visit: &mut (dyn FnMut(Result<StoredLetter, ForeignMessage>) -> Result<(), PipelineError> + Send),
 ) -> Result<(), PipelineError> {
+    let ranges: Ranges = held(connection, topic)
+        .await?
+        .into_iter()
+        .map(|held| (held.partition, held.low..held.high))
+        .collect();
+    reread(connection, topic, &ranges, Demand::WhatIsThere, &mut |message| visit(StoredLetter::read(message)))
+        .await
+}
+
+/// The same for what came at `since_ms` (milliseconds since 1970) or later, and of that for the newest `most` offsets of each
+/// partition alone. Says whether that was all.
+///
+/// # Errors
+/// As [`read_letters`].
+pub async fn read_recent_letters(
+    connection: &KafkaConnection,
+    topic: &str,
+    since_ms: i64,
+    most: i64,
+    visit: &mut (dyn FnMut(Result<StoredLetter, ForeignMessage>) -> Result<(), PipelineError> + Send),
+) -> Result<bool, PipelineError> {
+    let begins: BTreeMap<i32, i64> =
+        offsets_by_time(connection, topic, since_ms).await?.into_iter().collect();
+    let mut all = true;
+    let mut ranges = Vec::new();
+    for held in held(connection, topic).await? {
+        let begin = begins.get(&held.partition).copied().unwrap_or(held.low).max(held.low);
+        let from = begin.max(held.high - most);
+        all &= from == begin;
+        if from < held.high {
+            ranges.push((held.partition, from..held.high));
+        }
+    }
+    let ranges = ranges.into_iter().collect();
+    reread(connection, topic, &ranges, Demand::WhatIsThere, &mut |message| {
+        visit(StoredLetter::read(message))
+    })
+    .await?;
+    Ok(all)
+}
+
+/// What the topic holds now, by partition, where it holds anything.
+async fn held(connection: &KafkaConnection, topic: &str) -> Result<Vec<Watermarks>, PipelineError> {
     let of = topic.to_owned();
     let held = observe(connection, "nova.letters".to_owned(), topic.to_owned(), move |consumer| {
         let held = (0..partitions(consumer, &of)?).map(|partition| watermarks(consumer, &of, partition));
         held.collect::<Result<Vec<_>, _>>()
     })
     .await?;
-    let held = held.into_iter().filter(|held| held.low < held.high);
-    let ranges: Ranges = held.map(|held| (held.partition, held.low..held.high)).collect();
-    reread(connection, topic, &ranges, Demand::WhatIsThere, &mut |message| visit(StoredLetter::read(message)))
-        .await
+    Ok(held.into_iter().filter(|held| held.low < held.high).collect())
 }
 
 /// The message that a letter is about, as its own topic has it: for a letter that does not hold it whole.

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use nova_pipeline::{ErrorKind, PipelineError};
+use nova_pipeline::{Committed, ErrorKind, PipelineError};
 use rdkafka::Message;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
@@ -40,14 +40,19 @@ pub async fn positions(
     let (group, of) = (group.to_owned(), topic.to_owned());
     observe(connection, group.clone(), topic.to_owned(), move |consumer| {
         let (lag, committed) = lag::standing(consumer, group, of)?;
-        let metadata = |partition| {
-            let committed = committed.iter().find(|at| at.partition == partition);
-            committed.map(|at| at.metadata.clone()).unwrap_or_default()
-        };
-        let position = |lag: PartitionLag| Position { metadata: metadata(lag.partition), lag };
-        Ok(lag.partitions.into_iter().map(position).collect())
+        Ok(positions_of(lag, &committed))
     })
     .await
+}
+
+/// Each partition's position with what was committed beside it.
+pub(crate) fn positions_of(lag: GroupLag, committed: &[Committed]) -> Vec<Position> {
+    let metadata = |partition| {
+        let committed = committed.iter().find(|at| at.partition == partition);
+        committed.map(|at| at.metadata.clone()).unwrap_or_default()
+    };
+    let position = |lag: PartitionLag| Position { metadata: metadata(lag.partition), lag };
+    lag.partitions.into_iter().map(position).collect()
 }
 
 /// The timestamp, in milliseconds since 1970, of the first message at or behind each of these offsets. A partition that
@@ -159,18 +164,17 @@ pub async fn members(
     topic: &str,
 ) -> Result<Vec<String>, PipelineError> {
     let name = group.to_owned();
-    observe(connection, group.to_owned(), topic.to_owned(), move |consumer| {
-        let doing = format!("asking for the members of the consumer group {name}");
-        let found = consumer.fetch_group_list(Some(&name), ANSWER_WITHIN);
-        let found = found.map_err(|error| failed(&doing, &error))?;
-        let of_group = found.groups().iter().filter(|found| found.name() == name);
-        let members = of_group.flat_map(|found| found.members());
-        let named = |host: &str| host.trim_start_matches('/').to_owned();
-        Ok(members
-            .map(|member| format!("{} ({})", member.client_id(), named(member.client_host())))
-            .collect())
-    })
-    .await
+    observe(connection, group.to_owned(), topic.to_owned(), move |consumer| members_of(consumer, &name)).await
+}
+
+pub(crate) fn members_of(consumer: &BaseConsumer<Logs>, group: &str) -> Result<Vec<String>, PipelineError> {
+    let doing = format!("asking for the members of the consumer group {group}");
+    let found = consumer.fetch_group_list(Some(group), ANSWER_WITHIN);
+    let found = found.map_err(|error| failed(&doing, &error))?;
+    let of_group = found.groups().iter().filter(|found| found.name() == group);
+    let members = of_group.flat_map(|found| found.members());
+    let named = |host: &str| host.trim_start_matches('/').to_owned();
+    Ok(members.map(|member| format!("{} ({})", member.client_id(), named(member.client_host()))).collect())
 }
 
 /// Commits these offsets for `group` with empty metadata, from outside of the group, in one request; then reads them
@@ -196,7 +200,7 @@ pub async fn set_offsets(
         consumer.commit(&list, CommitMode::Sync).map_err(|error| refused(&doing, &name, &error))?;
         let stored = lag::committed(consumer, &of)?;
         let differs = offsets.iter().find(|(partition, offset)| {
-            let is = |at: &&nova_pipeline::Committed| at.partition == *partition;
+            let is = |at: &&Committed| at.partition == *partition;
             stored.iter().find(is).and_then(|at| at.offset) != Some(*offset)
         });
         match differs {

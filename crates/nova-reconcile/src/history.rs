@@ -116,6 +116,15 @@ pub async fn runs(client: &Client, stream: Option<&str>, limit: u32) -> Result<V
     Ok(client.query_rows(&sql, &parameters).await?)
 }
 
+/// The newest `each` runs of every stream, newest first.
+///
+/// # Errors
+/// See [`HistoryError`].
+pub async fn latest(client: &Client, each: u32) -> Result<Vec<Run>, HistoryError> {
+    let sql = format!("{SELECT} ORDER BY started_at DESC, run_id, stream LIMIT {each} BY stream");
+    Ok(client.query_rows(&sql, &[]).await?)
+}
+
 /// The newest run over the whole stream that found it equal; an incremental one counts, since it stands on one that was.
 /// A run whose differences are explained does not: an incremental run after it would not look at them again.
 ///

@@ -2,16 +2,22 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::{ArgGroup, Args, Parser, Subcommand};
 
 use crate::audit::AuditArgs;
+use crate::completions::CompletionsArgs;
+use crate::connector::ConnectorCommand;
 use crate::dlq::DlqCommand;
-use crate::offsets::Target;
+use crate::lag::LagArgs;
+use crate::man::ManArgs;
+use crate::offsets::OffsetsCommand;
+use crate::outbox::OutboxCommand;
 use crate::reconcile::ReconcileArgs;
 use crate::repair::RepairCommand;
 use crate::replay::ReplayCommand;
+use crate::schema::SchemaCommand;
+use crate::status::StatusArgs;
 
 /// PostgreSQL changes as event streams in ClickHouse: exactly what was committed, and provably so.
 #[derive(Debug, Parser)]
@@ -56,7 +62,7 @@ Examples:
   nova config check
   nova migrate && nova connector apply && nova doctor
   nova run cdc --from-beginning
-  nova offsets show
+  nova status --watch
   nova replay kafka --stream likes --from 2h
   nova outbox maintain
 
@@ -96,6 +102,20 @@ pub enum Command {
     /// Check every server and setting that Nova depends on: one line each, with the cure.
     #[command(after_help = "Example:\n  nova doctor\n  nova doctor -o json")]
     Doctor(DoctorArgs),
+    /// One page that says whether all is well: servers, slot, connector, streams, dead letters, comparisons, and what to see to.
+    ///
+    /// Exit code 0: all well (there may be warnings); 5: a server is away; 1: something is broken, or nobody reads a stream that
+    /// has unread messages; 3: a stream needs a decision, or its last comparison found differences; 4: something could not be
+    /// asked. The first of these that is so counts.
+    #[command(after_help = "Examples:\n  nova status\n  nova status --watch 5\n  nova status -o json")]
+    Status(StatusArgs),
+    /// How far the streams are behind, in messages and in time, and when they will have caught up.
+    ///
+    /// A stream that is behind is looked at twice, so that there is a rate. Exit code 4: not all could be asked.
+    #[command(
+        after_help = "Examples:\n  nova lag\n  nova lag --stream likes --partitions\n  nova lag --watch"
+    )]
+    Lag(LagArgs),
     /// Where the streams' consumer groups stand in their topics, and how to set them.
     #[command(subcommand)]
     Offsets(OffsetsCommand),
@@ -127,6 +147,15 @@ pub enum Command {
     /// The JSON Schemas of the events that applications write.
     #[command(subcommand)]
     Schema(SchemaCommand),
+    /// Print a script that lets a shell complete nova's commands, options and values.
+    #[command(after_help = "Examples:\n  source <(nova completions bash)\n  \
+        nova completions bash > /etc/bash_completion.d/nova\n  \
+        nova completions zsh > \"${fpath[1]}/_nova\"\n  \
+        nova completions fish > ~/.config/fish/completions/nova.fish")]
+    Completions(CompletionsArgs),
+    /// Print the manual page of nova, or write the pages of all commands.
+    #[command(after_help = "Examples:\n  nova man | man -l -\n  nova man --dir /usr/local/share/man/man1")]
+    Man(ManArgs),
 }
 
 /// `nova run`.
@@ -165,135 +194,6 @@ pub enum ConfigCommand {
     Show,
 }
 
-/// `nova connector`.
-#[derive(Debug, Subcommand)]
-pub enum ConnectorCommand {
-    /// Print the connector's configuration, passwords hidden.
-    #[command(after_help = "Example:\n  nova connector render")]
-    Render,
-    /// Create the topics, register or update the connector, and wait until it runs.
-    #[command(after_help = "Example:\n  nova connector apply")]
-    Apply,
-    /// Say how the connector and its tasks are.
-    #[command(after_help = "Example:\n  nova connector status")]
-    Status,
-    /// Start once more what has failed of the connector, and wait until it runs; what runs is left alone.
-    #[command(after_help = "Example:\n  nova connector status || nova connector restart")]
-    Restart,
-    /// Let the connector read all captured tables again, after WAL was lost; without --execute, only say what that means.
-    #[command(after_help = "Example:\n  nova connector resnapshot\n  nova connector resnapshot --execute")]
-    Resnapshot(ResnapshotArgs),
-}
-
-/// `nova connector resnapshot`.
-#[derive(Debug, Args)]
-pub struct ResnapshotArgs {
-    /// Do it.
-    #[arg(long)]
-    pub execute: bool,
-}
-
-/// `nova offsets`.
-#[derive(Debug, Subcommand)]
-pub enum OffsetsCommand {
-    /// Show offsets, lag, and how near unread messages are to their expiry. Exit code 3: something needs a decision.
-    #[command(after_help = "Example:\n  nova offsets show\n  nova offsets show --stream likes -o json")]
-    Show(OffsetsShowArgs),
-    /// Set a stream's offsets while nobody reads it; without --execute, only show what would change.
-    ///
-    /// Nothing that is in the table already is written again: after this, the worker asks the table first.
-    #[command(after_help = "Examples:\n  \
-        nova offsets set --stream likes --to earliest\n  \
-        nova offsets set --stream likes --partition 3 --to earliest --execute\n  \
-        nova offsets set --stream likes --to 2026-01-31T06:00:00Z --execute\n  \
-        nova offsets set --stream likes --to latest --allow-skip --execute")]
-    Set(OffsetsSetArgs),
-}
-
-/// `nova offsets show`.
-#[derive(Debug, Args)]
-pub struct OffsetsShowArgs {
-    /// This stream alone; can be repeated.
-    #[arg(long, value_name = "NAME")]
-    pub stream: Vec<String>,
-    /// Form of the output.
-    #[arg(short, long, value_enum, default_value_t = Output::Table)]
-    pub output: Output,
-}
-
-/// `nova offsets set`.
-#[derive(Debug, Args)]
-pub struct OffsetsSetArgs {
-    /// The stream.
-    #[arg(long, value_name = "NAME")]
-    pub stream: String,
-    /// Where to go on: `earliest`, `latest`, a time (RFC 3339), an offset (with one --partition), or `committed`: where
-    /// the group stands, and the earliest where that is not there.
-    #[arg(long, value_name = "WHERE")]
-    pub to: Target,
-    /// This partition alone; can be repeated.
-    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(i32).range(0..))]
-    pub partition: Vec<i32>,
-    /// Leave out messages that the topic still holds and the group has not read.
-    #[arg(long)]
-    pub allow_skip: bool,
-    /// Do it.
-    #[arg(long)]
-    pub execute: bool,
-}
-
-/// `nova outbox`.
-#[derive(Debug, Subcommand)]
-pub enum OutboxCommand {
-    /// Make the partitions of the coming days, and drop those of old days once the replication slot has passed them;
-    /// without --execute, only say what would be done. Meant to run daily.
-    #[command(
-        visible_alias = "prune",
-        after_help = "Example:\n  nova outbox maintain\n  nova outbox maintain --keep 3days --ahead 7days --execute"
-    )]
-    Maintain(OutboxMaintainArgs),
-}
-
-/// `nova outbox maintain`.
-#[derive(Debug, Args)]
-pub struct OutboxMaintainArgs {
-    /// How long a day stays after its end (UTC, by PostgreSQL's clock). Nothing can be written into an older one.
-    #[arg(long, value_name = "TIME", default_value = "3days", value_parser = humantime_serde::re::humantime::parse_duration)]
-    pub keep: Duration,
-    /// How far ahead days are made.
-    #[arg(long, value_name = "TIME", default_value = "7days", value_parser = humantime_serde::re::humantime::parse_duration)]
-    pub ahead: Duration,
-    /// How long to wait for the slot to pass what was written until now.
-    #[arg(long, value_name = "TIME", default_value = "1min", value_parser = humantime_serde::re::humantime::parse_duration)]
-    pub wait: Duration,
-    /// Do it.
-    #[arg(long)]
-    pub execute: bool,
-    /// Form of the output.
-    #[arg(short, long, value_enum, default_value_t = Output::Table)]
-    pub output: Output,
-}
-
-/// `nova schema`.
-#[derive(Debug, Subcommand)]
-pub enum SchemaCommand {
-    /// Compare the versions of each schema, and hold examples against them. Exit code 3: a version breaks readers and
-    /// does not say so, or the folder has another mistake.
-    #[command(after_help = "Example:\n  nova schema check\n  nova schema check --dir schemas/events -o json")]
-    Check(SchemaCheckArgs),
-}
-
-/// `nova schema check`.
-#[derive(Debug, Args)]
-pub struct SchemaCheckArgs {
-    /// Folder of `<type>/v<N>.json` and `<type>/examples/v<N>/{valid,invalid}/*.json`.
-    #[arg(long, value_name = "FOLDER", default_value = "schemas/events")]
-    pub dir: PathBuf,
-    /// Form of the output.
-    #[arg(short, long, value_enum, default_value_t = Output::Table)]
-    pub output: Output,
-}
-
 /// `nova doctor`.
 #[derive(Debug, Args)]
 pub struct DoctorArgs {
@@ -314,6 +214,7 @@ pub enum Output {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::offsets::Target;
 
     fn parse(line: &str) -> Result<Cli, clap::Error> {
         Cli::try_parse_from(settings_last(line.split(' ').map(OsString::from)))

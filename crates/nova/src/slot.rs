@@ -3,10 +3,11 @@
 //!
 //! Invariant: looking changes nothing, and needs no more than a login to the captured database.
 
+use serde::Serialize;
 use sqlx::PgConnection;
 
 /// The slot at one moment.
-#[derive(Debug, Clone, Default, PartialEq, Eq, sqlx::FromRow)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, sqlx::FromRow)]
 pub struct Slot {
     /// Its name.
     pub name: String,

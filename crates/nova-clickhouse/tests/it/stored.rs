@@ -1,6 +1,7 @@
 //! What an audit asks of a table: its rows byte for byte, changes told twice, values in words.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use nova_clickhouse::newest_row_age_ms;
 use nova_pipeline::{Block as _, RowId, Sink as _, Standing};
 use uuid::Uuid;
 
@@ -48,6 +49,23 @@ async fn stored_rows_are_the_bytes_of_the_block_and_doubles_are_counted() {
     likes.client.execute(&again).await.unwrap();
     assert_eq!(found(&likes, 0).await, [(3, 0, 1, 2), (7, 0, 2, 1), (7, 1, 2, 1)]);
     assert_eq!(found(&likes, 2).await, [(5, 0, 3, 1)]);
+}
+
+#[tokio::test]
+async fn the_age_of_the_newest_row_is_that_of_the_messages_asked_for() {
+    let likes = Likes::new().await;
+    likes.settle(&[Message::change(3, 1, &[(1, is(1, 10))])]).await;
+    let age = async |topic, offsets| {
+        newest_row_age_ms(&likes.client, TABLE, topic, &[(0, offsets)].into_iter().collect()).await
+    };
+    let found = age(TOPIC, 0..4).await.unwrap();
+    assert!(found.is_some_and(|age| (0..60_000).contains(&age)), "{found:?}");
+    assert_eq!(age(TOPIC, 0..3).await.unwrap(), None);
+    assert_eq!(age("other", 0..4).await.unwrap(), None);
+    let nothing = newest_row_age_ms(&likes.client, TABLE, TOPIC, &Default::default()).await;
+    assert_eq!(nothing.unwrap(), None);
+    likes.client.execute(&format!("ALTER TABLE {TABLE} DROP COLUMN ingested_at")).await.unwrap();
+    assert!(age(TOPIC, 0..4).await.is_err());
 }
 
 #[tokio::test]

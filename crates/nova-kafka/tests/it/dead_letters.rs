@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use nova_kafka::{ForeignMessage, KafkaDeadLetters, StoredLetter, original, read_letters};
+use nova_kafka::{
+    ForeignMessage, KafkaDeadLetters, StoredLetter, original, read_letters, read_recent_letters,
+};
 use nova_pipeline::{DeadLetter, DeadLetters, ErrorKind};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{Consumer, StreamConsumer};
@@ -151,6 +153,31 @@ async fn letters_are_read_back_to_the_end_and_what_is_none_is_told() {
     assert_eq!(stopped.message, "enough");
     let missing = read_letters(&world.connection, "nova.nowhere", &mut |_| Ok(())).await.unwrap_err();
     assert_eq!(missing.kind, ErrorKind::Misconfigured);
+}
+
+#[tokio::test]
+async fn the_newest_letters_are_read_and_that_there_are_more_is_said() {
+    let world = World::new(1).await;
+    let letters = KafkaDeadLetters::connect(&world.connection, &world.topic).await.unwrap();
+    let all: Vec<_> = (0..20).map(|offset| letter(offset, Some(vec![0xff; 10]))).collect();
+    letters.write(&all).await.unwrap();
+    let recent = async |since_ms, most| {
+        let mut found = Vec::new();
+        let mut keep = |read: Result<StoredLetter, ForeignMessage>| {
+            found.push(read.unwrap().letter.offset);
+            Ok(())
+        };
+        let all =
+            read_recent_letters(&world.connection, &world.topic, since_ms, most, &mut keep).await.unwrap();
+        (found, all)
+    };
+    let (found, whole) = recent(0, 1_000).await;
+    assert_eq!((found, whole), ((0..20).collect(), true));
+    let (found, whole) = recent(0, 5).await;
+    assert!(!whole, "{found:?}");
+    // Markers of transactions take offsets, too.
+    assert!(found.ends_with(&[18, 19]) && found.len() <= 5, "{found:?}");
+    assert_eq!(recent(4_000_000_000_000, 5).await, (vec![], true), "nothing came so late");
 }
 
 #[tokio::test]

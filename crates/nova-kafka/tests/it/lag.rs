@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use nova_kafka::{Created, TopicSpec, create_topics, describe, offsets_by_time, standing_since, topic_facts};
+use nova_kafka::{
+    Created, TopicSpec, create_topics, describe, group_standing, offsets_by_time, standing_since, topic_facts,
+};
 use nova_pipeline::{ErrorKind, Source};
 use rdkafka::ClientConfig;
 use rdkafka::producer::{FutureProducer, FutureRecord};
@@ -24,6 +26,29 @@ async fn lag_is_what_lies_between_commit_and_end() {
     // Asking from outside has not disturbed the member.
     source.commit(&[commit(0, 8, "batch")]).await.unwrap();
     let missing = describe(&world.connection, &world.group, "cdc.nowhere").await.unwrap_err();
+    assert_eq!(missing.kind, ErrorKind::Misconfigured);
+}
+
+#[tokio::test]
+async fn one_look_tells_position_waiting_messages_and_members() {
+    let world = World::new(3).await;
+    world.write_numbers(0, 0..10).await;
+    world.write_numbers(1, 0..4).await;
+    let never = group_standing(&world.connection, "nobody", &world.topic).await.unwrap();
+    assert_eq!(never.members, Some(vec![]));
+    assert_eq!(never.unread_since_ms.keys().copied().collect::<Vec<_>>(), [0, 1]);
+
+    let source = world.started(3, 0).await;
+    source.commit(&[commit(0, 7, "batch"), commit(1, 4, "")]).await.unwrap();
+    let found = group_standing(&world.connection, &world.group, &world.topic).await.unwrap();
+    assert_eq!(found.members.as_ref().map(Vec::len), Some(1), "{found:?}");
+    let first = &found.positions[0];
+    assert_eq!((first.lag.messages(), first.metadata.as_str()), (3, "batch"));
+    let now_ms = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis();
+    let [(0, since_ms)] = found.unread_since_ms.into_iter().collect::<Vec<_>>()[..] else { panic!("others") };
+    let age_ms = i64::try_from(now_ms).unwrap() - since_ms;
+    assert!((0..120_000).contains(&age_ms), "{age_ms}");
+    let missing = group_standing(&world.connection, &world.group, "cdc.nowhere").await.unwrap_err();
     assert_eq!(missing.kind, ErrorKind::Misconfigured);
 }
 

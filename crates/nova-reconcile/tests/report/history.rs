@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use nova_clickhouse::{Client, MIGRATIONS, Migration, Migrator, TemplateValues};
-use nova_reconcile::history::{last_good, record, runs};
+use nova_reconcile::history::{last_good, latest, record, runs};
 use nova_reconcile::{Report, Verdict, render};
 
 use crate::samples::{self, DAY, HOUR};
@@ -73,6 +73,10 @@ async fn runs_are_kept_once_and_the_last_good_one_is_found() {
     let all = runs(&client, None, 100).await.unwrap();
     assert_eq!(all.len(), 14);
     assert_eq!((all[0].stream.as_str(), all[0].reason.as_str()), ("o'd\\d\n\n\t{x}", samples::HOSTILE));
+    let newest = latest(&client, 1).await.unwrap();
+    assert_eq!(newest.len(), 5, "one of each stream, the odd one among them");
+    assert_eq!(newest.iter().find(|run| run.stream == "posts").unwrap().run_id, touched.run_id);
+    assert_eq!(latest(&client, 100).await.unwrap(), all);
     let found = runs(&client, Some("likes"), 2).await.unwrap();
     assert_eq!((found.len(), found[0].scope.since_ms, found[1].verdict), (2, Some(DAY), Verdict::Different));
     assert_eq!((found[1].tally.missing, found[1].tally.doubled), (30, 1));

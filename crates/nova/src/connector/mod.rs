@@ -5,6 +5,7 @@
 
 mod answer;
 mod apply;
+mod args;
 mod cause;
 #[cfg(test)]
 mod deploy_tests;
@@ -24,14 +25,15 @@ mod wait;
 
 use nova_streams::StreamSet;
 
-use crate::cli::ConnectorCommand;
 use crate::config::Config;
 use crate::exit::{Exit, Failure, Outcome};
 
+pub use args::ConnectorCommand;
 pub use cause::Cause;
 pub use render::Rendered;
 pub use rest::{Connect, ConnectError};
 pub use routing::{Routing, SIGNAL_TABLE};
+pub use status::missing;
 
 /// Runs `nova connector …`.
 pub async fn run(command: &ConnectorCommand, config: &Config, streams: &StreamSet) -> Outcome {

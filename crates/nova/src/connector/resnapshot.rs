@@ -3,10 +3,10 @@
 //! The way back when WAL was thrown away before it was read. Invariants: without `--execute` nothing changes; a slot
 //! is dropped only when its WAL is lost; each step can be done twice, so a run that was cut off is finished by another.
 
+use super::args::ResnapshotArgs;
 use super::rest::Connect;
 use super::slot::{self, Wal};
 use super::{status, wait};
-use crate::cli::ResnapshotArgs;
 use crate::config::Config;
 use crate::exit::{Exit, Failure, Outcome};
 

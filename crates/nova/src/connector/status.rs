@@ -61,7 +61,7 @@ impl Status {
 }
 
 /// A connector that nobody has registered.
-pub(super) fn missing(name: &str) -> Failure {
+pub fn missing(name: &str) -> Failure {
     Failure::new(Exit::Failure, format!("connector {name} is not registered"))
         .with_cure("Run `nova connector apply`.")
 }

@@ -19,30 +19,45 @@ const HEADER: [&str; 10] =
 
 /// What letters of a group have in common.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-struct Cause {
-    stream: String,
-    kind: String,
-    path: String,
-    reason: String,
+pub struct Cause {
+    /// The stream that refused them.
+    pub stream: String,
+    /// The kind of error.
+    pub kind: String,
+    /// Where in the message; empty: the whole message.
+    pub path: String,
+    /// Why, without what differs from message to message.
+    pub reason: String,
 }
 
+/// Letters of one cause.
 #[derive(Debug, Clone, Serialize)]
-struct Group {
+pub struct Group {
+    /// What they have in common.
     #[serde(flatten)]
-    cause: Cause,
+    pub cause: Cause,
+    /// How many they are.
     #[serde(flatten)]
-    count: Count,
+    pub count: Count,
 }
 
+/// How many letters, and what was done about them.
 #[derive(Debug, Clone, Serialize)]
-struct Count {
-    letters: u64,
-    open: u64,
-    retried: u64,
-    discarded: u64,
-    first: Option<String>,
-    last: Option<String>,
-    example: String,
+pub struct Count {
+    /// All of them.
+    pub letters: u64,
+    /// Those that nothing was done about.
+    pub open: u64,
+    /// Those that became rows, or need none.
+    pub retried: u64,
+    /// Those that were given up.
+    pub discarded: u64,
+    /// When the first was written, RFC 3339.
+    pub first: Option<String>,
+    /// When the last was written.
+    pub last: Option<String>,
+    /// `topic/partition/offset` of one of the messages.
+    pub example: String,
     #[serde(skip)]
     times: Option<(i64, i64)>,
 }
@@ -97,7 +112,7 @@ impl Groups {
     }
 
     /// The groups with the most open letters first.
-    fn sorted(&self) -> Vec<Group> {
+    pub fn sorted(&self) -> Vec<Group> {
         let group = |(cause, count): (&Cause, &Count)| {
             let (first, last) = count.times.unzip();
             let (first, last) = (first.and_then(time), last.and_then(time));
@@ -125,17 +140,24 @@ impl Groups {
     }
 }
 
-impl Group {
-    fn cells(self) -> Vec<String> {
-        let Self { cause: Cause { stream, kind, path, reason }, count } = self;
-        let numbers = [count.letters, count.open, count.retried, count.discarded].map(|n| n.to_string());
-        let dash = |time: Option<String>| time.unwrap_or_else(|| "-".to_owned());
-        let reason = match (path.as_str(), reason.as_str()) {
+impl Cause {
+    /// Place and reason, for people.
+    pub fn words(&self) -> String {
+        match (self.path.as_str(), self.reason.as_str()) {
             ("", "") => "(not said)".to_owned(),
             // Many reasons begin with their place.
             (path, reason) if path.is_empty() || reason.starts_with(path) => reason.to_owned(),
             (path, reason) => format!("{path}: {reason}"),
-        };
+        }
+    }
+}
+
+impl Group {
+    fn cells(self) -> Vec<String> {
+        let reason = self.cause.words();
+        let Self { cause: Cause { stream, kind, .. }, count } = self;
+        let numbers = [count.letters, count.open, count.retried, count.discarded].map(|n| n.to_string());
+        let dash = |time: Option<String>| time.unwrap_or_else(|| "-".to_owned());
         let stream = if stream.is_empty() { "-".to_owned() } else { stream };
         let words = [stream, kind, dash(count.first), dash(count.last), count.example, reason];
         numbers.into_iter().chain(words).collect()

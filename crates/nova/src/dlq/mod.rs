@@ -21,6 +21,9 @@ mod view;
 use nova_streams::StreamSet;
 
 pub use args::DlqCommand;
+pub use groups::{Group, Groups};
+#[cfg(test)]
+pub use scan::example_letter;
 pub use scan::{Site, Status};
 
 use crate::config::Config;

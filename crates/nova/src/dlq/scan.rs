@@ -5,7 +5,7 @@
 use std::collections::{HashMap, HashSet};
 
 use nova_clickhouse::{Client, LetterAction, LetterMark, marked_letters};
-use nova_kafka::{ForeignMessage, KafkaConnection, StoredLetter, read_letters};
+use nova_kafka::{ForeignMessage, KafkaConnection, StoredLetter, read_letters, read_recent_letters};
 use nova_pipeline::PipelineError;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -81,29 +81,57 @@ impl Site {
     }
 
     /// Hands each letter to `visit`.
-    pub async fn scan(&self, mut visit: impl FnMut(Entry) + Send) -> Result<Held, PipelineError> {
-        let marks = marked_letters(&self.client).await?;
-        let mut marks: HashMap<[u8; 16], LetterMark> =
-            marks.into_iter().map(|mark| (identity_of_mark(&mark), mark)).collect();
-        let (mut held, mut seen) = (Held::default(), HashSet::new());
-        let mut take = |read: Result<StoredLetter, ForeignMessage>| {
-            match read {
-                Err(foreign) => held.note(&self.topic, &foreign),
-                Ok(stored) => {
-                    let value_sha256 = stored.value_sha256();
-                    let identity = identity_of(&stored, &value_sha256);
-                    if seen.insert(identity) {
-                        held.letters += 1;
-                        visit(Entry { stored, value_sha256, mark: marks.remove(&identity) });
-                    } else {
-                        held.repeated += 1;
-                    }
+    pub async fn scan(&self, visit: impl FnMut(Entry) + Send) -> Result<Held, PipelineError> {
+        let mut scan = Scan::new(&self.topic, marked_letters(&self.client).await?, visit);
+        read_letters(&self.connection, &self.topic, &mut |read| scan.take(read)).await?;
+        Ok(scan.held)
+    }
+
+    /// Hands each letter that came at `since_ms` or later to `visit`, with its mark among `marks`; of each partition the newest
+    /// `most` at most. Says whether these were all.
+    pub async fn scan_recent(
+        &self,
+        since_ms: i64,
+        most: i64,
+        marks: Vec<LetterMark>,
+        visit: impl FnMut(Entry) + Send,
+    ) -> Result<bool, PipelineError> {
+        let mut scan = Scan::new(&self.topic, marks, visit);
+        let mut take = |read: Result<_, _>| scan.take(read);
+        read_recent_letters(&self.connection, &self.topic, since_ms, most, &mut take).await
+    }
+}
+
+/// Letters on their way to `visit`.
+struct Scan<'s, V> {
+    topic: &'s str,
+    marks: HashMap<[u8; 16], LetterMark>,
+    seen: HashSet<[u8; 16]>,
+    held: Held,
+    visit: V,
+}
+
+impl<'s, V: FnMut(Entry)> Scan<'s, V> {
+    fn new(topic: &'s str, marks: Vec<LetterMark>, visit: V) -> Self {
+        let marks = marks.into_iter().map(|mark| (identity_of_mark(&mark), mark)).collect();
+        Self { topic, marks, seen: HashSet::new(), held: Held::default(), visit }
+    }
+
+    fn take(&mut self, read: Result<StoredLetter, ForeignMessage>) -> Result<(), PipelineError> {
+        match read {
+            Err(foreign) => self.held.note(self.topic, &foreign),
+            Ok(stored) => {
+                let value_sha256 = stored.value_sha256();
+                let identity = identity_of(&stored, &value_sha256);
+                if self.seen.insert(identity) {
+                    self.held.letters += 1;
+                    (self.visit)(Entry { stored, value_sha256, mark: self.marks.remove(&identity) });
+                } else {
+                    self.held.repeated += 1;
                 }
             }
-            Ok(())
-        };
-        read_letters(&self.connection, &self.topic, &mut take).await?;
-        Ok(held)
+        }
+        Ok(())
     }
 }
 
@@ -213,6 +241,12 @@ pub(super) fn entry(offset: i64, mark: Option<LetterAction>) -> Entry {
     let mut entry = Entry { value_sha256: stored.value_sha256(), stored, mark: None };
     entry.mark = mark.map(|action| entry.marked(action, 1, "because", "me"));
     entry
+}
+
+#[cfg(test)]
+/// A letter that is open, for tests elsewhere.
+pub fn example_letter(offset: i64) -> Entry {
+    entry(offset, None)
 }
 
 #[cfg(test)]

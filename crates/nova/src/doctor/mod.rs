@@ -16,8 +16,8 @@ use crate::cli::{DoctorArgs, Output};
 use crate::config::Config;
 use crate::exit::{Exit, Failure, Outcome};
 
-use check::{Check, Level};
-pub use postgres::{postgres_options, source_failures};
+pub use check::{Check, Group, Level};
+pub use postgres::{postgres_options, slot_checks, source_failures};
 
 /// Runs `nova doctor`.
 pub async fn run(args: &DoctorArgs, config: &Config, streams: &StreamSet) -> Outcome {
@@ -46,7 +46,6 @@ fn outcome(checks: &[Check]) -> Outcome {
 
 #[cfg(test)]
 mod tests {
-    use super::check::Group;
     use super::*;
 
     #[test]

@@ -3,16 +3,16 @@
 //! Invariant: nothing is committed without `--execute`, nor while a group has members, and no message that the topic
 //! still holds is left out without `--allow-skip`.
 
+mod args;
 mod plan;
 mod set;
 mod show;
-mod standing;
 
 use nova_streams::StreamSet;
 
+pub use args::OffsetsCommand;
 pub use plan::Target;
 
-use crate::cli::OffsetsCommand;
 use crate::config::Config;
 use crate::exit::Outcome;
 

@@ -9,7 +9,7 @@ use std::str::FromStr;
 use nova_kafka::{PartitionLag, Position};
 use thiserror::Error;
 
-use super::standing::{open_batch, open_range};
+use crate::facts::{open_batch, open_range};
 
 /// Where to go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -161,8 +161,8 @@ fn moved(position: &Position, to: i64, shares_batch: bool) -> Move {
 
 #[cfg(test)]
 mod tests {
-    use super::super::standing::position;
     use super::*;
+    use crate::facts::position;
 
     fn one(position: Position, target: Target) -> (i64, i64, i64, i64) {
         let moves = plan(&[position], target, &BTreeMap::from([(0, 47)]), &[]).unwrap();

@@ -9,8 +9,8 @@ use nova_kafka::{KafkaConnection, members, offsets_by_time, positions, set_offse
 use nova_pipeline::{ErrorKind, PipelineError};
 use nova_streams::StreamSet;
 
+use super::args::OffsetsSetArgs;
 use super::plan::{Move, Target, plan};
-use crate::cli::OffsetsSetArgs;
 use crate::config::Config;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::run::{declared, kafka_connection};

@@ -4,17 +4,17 @@
 
 use std::fmt::Write;
 
-use chrono::Utc;
-use nova_kafka::{KafkaConnection, PartitionLag, Position, message_times, positions, topic_facts};
+use nova_kafka::KafkaConnection;
 use nova_pipeline::{ErrorKind, PipelineError};
-use nova_streams::{Stream, StreamSet};
+use nova_streams::StreamSet;
 use serde::Serialize;
 
-use super::standing::{State, open_range};
-use crate::cli::{OffsetsShowArgs, Output};
+use super::args::OffsetsShowArgs;
+use crate::cli::Output;
 use crate::config::Config;
 use crate::exit::{Exit, Failure, Outcome};
-use crate::run::{declared, kafka_connection};
+use crate::facts::{PartitionFacts, State, standing};
+use crate::run::{declared_or_all, kafka_connection};
 use crate::table::{or_dash, table};
 
 const HEADER: [&str; 9] =
@@ -37,38 +37,14 @@ struct StreamReport {
     /// Why there are no partitions.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
-    partitions: Vec<Row>,
-}
-
-#[derive(Debug, Serialize)]
-struct Row {
-    partition: i32,
-    committed: Option<i64>,
-    low: i64,
-    high: i64,
-    lag: i64,
-    expired: i64,
-    /// [`PartitionLag::retention_used`].
-    retention_used: f64,
-    /// Until retention may delete the next message that the group needs (it deletes whole segments, so later rather
-    /// than sooner); `None` when there is no such message or no such time.
-    hours_left: Option<f64>,
-    state: State,
-    /// Start and end of the open batch in this partition.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    open_batch: Option<[i64; 2]>,
+    partitions: Vec<PartitionFacts>,
 }
 
 /// Runs `nova offsets show`.
 pub async fn run(args: &OffsetsShowArgs, config: &Config, streams: &StreamSet) -> Outcome {
-    let chosen: Vec<&Stream> = if args.stream.is_empty() {
-        streams.iter().collect()
-    } else {
-        args.stream.iter().map(|name| declared(name, streams)).collect::<Result<_, _>>()?
-    };
     let connection = kafka_connection(config);
     let mut reports = Vec::new();
-    for stream in chosen {
+    for stream in declared_or_all(&args.stream, streams)? {
         reports.push(report(&connection, &stream.name, config.group(&stream.name), &stream.topic).await?);
     }
     let undecided: Vec<String> = reports.iter().flat_map(StreamReport::undecided).collect();
@@ -103,86 +79,30 @@ async fn report(
         partitions: Vec::new(),
         group,
     };
-    let positions = match positions(connection, &report.group, topic).await {
-        Ok(positions) => positions,
-        Err(error) if error.kind == ErrorKind::Misconfigured => {
-            report.error = Some(error.message);
-            return Ok(report);
+    match standing(connection, &report.group, topic, None).await {
+        Ok(found) => {
+            report.retention_ms = found.retention_ms;
+            report.partitions = found.partitions;
         }
+        Err(error) if error.kind == ErrorKind::Misconfigured => report.error = Some(error.message),
         Err(error) => return Err(error),
-    };
-    // Who may not see the topic's settings still sees the offsets.
-    report.retention_ms = topic_facts(connection, topic).await.ok().and_then(|facts| facts.retention_ms);
-    let retention_ms = report.retention_ms.filter(|retention| *retention > 0);
-    let times = match retention_ms {
-        Some(_) => message_times(connection, topic, &unread(&positions)).await?,
-        None => Default::default(),
-    };
-    let known_group = positions.iter().any(|position| position.lag.committed.is_some());
-    let row = |position: &Position| {
-        let time = times.get(&position.lag.partition);
-        Row::of(position, known_group, retention_ms.zip(time.copied()), Utc::now().timestamp_millis())
-    };
-    report.partitions = positions.iter().map(row).collect();
+    }
     Ok(report)
 }
 
-/// The next message that the group needs, by partition, where it is there.
-fn unread(positions: &[Position]) -> Vec<(i32, i64)> {
-    let next = |position: &Position| {
-        let PartitionLag { partition, committed, low, high } = position.lag;
-        committed.filter(|at| (low..high).contains(at)).map(|at| (partition, at))
+fn cells(at: &PartitionFacts) -> Vec<String> {
+    let PartitionFacts { partition, committed, low, high, lag, expired, .. } = at;
+    let used = (*low > 0).then(|| format!("{:.0} %", at.retention_used * 100.0));
+    let left = at.hours_left.map(|hours| format!("{hours:.1} h"));
+    let state = match at.open_batch {
+        Some([start, end]) if at.state == State::OpenBatch => format!("{} {start}..{end}", at.state.words()),
+        _ => at.state.words().to_owned(),
     };
-    positions.iter().filter_map(next).collect()
-}
-
-impl Row {
-    /// `kept` are the topic's retention and the time of the next message needed, in milliseconds.
-    fn of(position: &Position, known_group: bool, kept: Option<(i64, i64)>, now_ms: i64) -> Self {
-        let lag = position.lag;
-        let PartitionLag { partition, committed, low, high } = lag;
-        #[expect(clippy::cast_precision_loss, reason = "hours for people")]
-        let hours =
-            |(retention, time): (i64, i64)| time.saturating_add(retention).saturating_sub(now_ms) as f64;
-        Self {
-            partition,
-            committed,
-            low,
-            high,
-            lag: lag.messages(),
-            expired: lag.expired(),
-            retention_used: lag.retention_used(),
-            hours_left: kept.map(|kept| (hours(kept) / HOUR_MS).max(0.0)),
-            state: State::of(position, known_group),
-            open_batch: open_range(position).map(|range| [range.start, range.end]),
-        }
-    }
-
-    fn cells(&self) -> Vec<String> {
-        let Self {
-            partition,
-            committed,
-            low,
-            high,
-            lag,
-            expired,
-            retention_used,
-            hours_left,
-            state,
-            open_batch,
-        } = self;
-        let used = (*low > 0).then(|| format!("{:.0} %", retention_used * 100.0));
-        let left = hours_left.map(|hours| format!("{hours:.1} h"));
-        let state = match open_batch {
-            Some([start, end]) if *state == State::OpenBatch => format!("{} {start}..{end}", state.words()),
-            _ => state.words().to_owned(),
-        };
-        let numbers = [low, high, lag, expired].map(i64::to_string);
-        let mut cells = vec![partition.to_string(), or_dash(*committed)];
-        cells.extend(numbers);
-        cells.extend([or_dash(used), or_dash(left), state]);
-        cells
-    }
+    let numbers = [low, high, lag, expired].map(i64::to_string);
+    let mut cells = vec![partition.to_string(), or_dash(*committed)];
+    cells.extend(numbers);
+    cells.extend([or_dash(used), or_dash(left), state]);
+    cells
 }
 
 impl StreamReport {
@@ -210,7 +130,7 @@ impl StreamReport {
             let _ = writeln!(text, "  {error}"); // writing to a String cannot fail
             return text;
         }
-        let rows: Vec<_> = partitions.iter().map(Row::cells).collect();
+        let rows: Vec<_> = partitions.iter().map(cells).collect();
         text.push_str(&table(&HEADER, &rows));
         let mut commands: Vec<String> = Vec::new();
         for row in partitions {
@@ -226,8 +146,8 @@ impl StreamReport {
 
 #[cfg(test)]
 mod tests {
-    use super::super::standing::position;
     use super::*;
+    use crate::facts::position;
 
     fn report() -> StreamReport {
         let positions = [
@@ -235,9 +155,11 @@ mod tests {
             position(1, Some(3), 10..50, ""),
             position(2, Some(50), 0..50, ""),
         ];
-        let kept = [Some((7_200_000, 3_600_000)), None, None];
-        let rows =
-            positions.iter().zip(kept).map(|(position, kept)| Row::of(position, true, kept, 9_000_000));
+        let unread = [Some(3_600_000), None, None];
+        let rows = positions
+            .iter()
+            .zip(unread)
+            .map(|(position, since)| PartitionFacts::of(position, true, since, Some(7_200_000), 9_000_000));
         StreamReport {
             stream: "likes".to_owned(),
             group: "nova-likes".to_owned(),

@@ -4,6 +4,7 @@
 //! everything that was ever written into it ([`prune`] says why); each step can be done twice, so a run that was cut
 //! off is finished by another.
 
+mod args;
 mod days;
 mod prune;
 mod report;
@@ -13,11 +14,13 @@ use nova_streams::{Format, Stream, StreamSet};
 use sqlx::{Connection, PgConnection};
 use tokio::time::timeout;
 
-use crate::cli::{OutboxMaintainArgs, Output};
+use crate::cli::Output;
 use crate::config::Config;
 use crate::doctor::postgres_options;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::slot::Slot;
+pub use args::OutboxCommand;
+use args::OutboxMaintainArgs;
 pub use days::missing as missing_days;
 use days::{Day, Days};
 use report::Report;
@@ -26,8 +29,13 @@ use report::Report;
 const LOCK_NOT_AVAILABLE: &str = "55P03";
 const CONNECT_WITHIN: std::time::Duration = std::time::Duration::from_secs(5);
 
-/// Runs `nova outbox maintain`.
-pub async fn run(args: &OutboxMaintainArgs, config: &Config, streams: &StreamSet) -> Outcome {
+/// Runs `nova outbox`.
+pub async fn run(command: &OutboxCommand, config: &Config, streams: &StreamSet) -> Outcome {
+    let OutboxCommand::Maintain(args) = command;
+    maintain(args, config, streams).await
+}
+
+async fn maintain(args: &OutboxMaintainArgs, config: &Config, streams: &StreamSet) -> Outcome {
     let table = outbox(streams)?;
     let mut connection = connect(config).await?;
     alone(&mut connection).await?;

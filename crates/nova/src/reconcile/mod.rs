@@ -25,14 +25,14 @@ use crate::cli::Output;
 use crate::config::{ClickHouseConfig, Config};
 use crate::doctor::postgres_options;
 use crate::exit::{Exit, Failure, Outcome};
-use crate::run::{clickhouse_client, compile, declared, kafka_connection};
+use crate::run::{clickhouse_client, compile, declared, declared_or_all, kafka_connection};
 
 /// Runs `nova reconcile`.
 pub async fn run(args: &ReconcileArgs, config: &Config, streams: &StreamSet) -> Outcome {
     if let Some(ReconcileCommand::History(args)) = &args.command {
         return show_history(args, config).await;
     }
-    let chosen = choose(&args.stream, streams)?;
+    let chosen = declared_or_all(&args.stream, streams)?;
     let since_ms = args.since.map(|time| time.0);
     let until_ms = args.until.map(|time| time.0);
     if let (Some(since), Some(until)) = (since_ms, until_ms)
@@ -73,14 +73,6 @@ pub async fn run(args: &ReconcileArgs, config: &Config, streams: &StreamSet) -> 
     }
     show(&report, args)?;
     conclude(&report)
-}
-
-/// The streams that were asked for; all, if none was.
-fn choose<'s>(names: &[String], streams: &'s StreamSet) -> Result<Vec<&'s Stream>, Failure> {
-    if !names.is_empty() {
-        return names.iter().map(|name| declared(name, streams)).collect();
-    }
-    Ok(streams.iter().collect())
 }
 
 fn with_groups<'s>(config: &Config, streams: &[&'s Stream]) -> Vec<(&'s Stream, String)> {

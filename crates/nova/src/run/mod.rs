@@ -96,13 +96,21 @@ fn choose<'s>(args: &RunArgs, streams: &'s StreamSet) -> Result<Vec<&'s Stream>,
         }
         return Ok(chosen);
     }
-    args.stream.iter().map(|name| declared(name, streams)).collect()
+    declared_or_all(&args.stream, streams)
 }
 
 /// The stream of that name.
 pub fn declared<'s>(name: &str, streams: &'s StreamSet) -> Result<&'s Stream, Failure> {
     let all = || streams.iter().map(|stream| stream.name.as_str()).collect::<Vec<_>>();
     streams.get(name).ok_or_else(|| unknown(format!("no stream `{name}` is declared"), &all()))
+}
+
+/// The streams of these names; all, if none is named.
+pub fn declared_or_all<'s>(names: &[String], streams: &'s StreamSet) -> Result<Vec<&'s Stream>, Failure> {
+    if names.is_empty() {
+        return Ok(streams.iter().collect());
+    }
+    names.iter().map(|name| declared(name, streams)).collect()
 }
 
 fn unknown(what: String, known: &[&str]) -> Failure {

@@ -3,6 +3,7 @@
 //!
 //! Invariant: what breaks a reader is declared in the newer version's schema with its reason, or the check fails.
 
+mod args;
 mod compare;
 mod examples;
 mod folder;
@@ -10,9 +11,11 @@ mod form;
 mod report;
 mod rules;
 
-use crate::cli::{Output, SchemaCheckArgs, SchemaCommand};
+use crate::cli::Output;
 use crate::exit::{Exit, Failure, Outcome};
 
+use args::SchemaCheckArgs;
+pub use args::SchemaCommand;
 use report::{Finding, Level};
 
 /// Runs `nova schema`.

@@ -37,9 +37,10 @@ where
     };
     let filter = EnvFilter::try_new(&config.level).map_err(|error| wrong(&error))?;
     let no_spans = format!("{TARGET}=off").parse().map_err(|error| wrong(&error))?;
-    let color =
-        std::env::var_os("NO_COLOR").is_none() && std::io::IsTerminal::is_terminal(&std::io::stderr());
-    let log = fmt::layer().with_writer(std::io::stderr).with_ansi(color);
+    let color = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+        && std::io::IsTerminal::is_terminal(&std::io::stderr());
+    // A stderr that nobody reads is no reason to stop; the layer itself would say so there, and panic.
+    let log = fmt::layer().with_writer(std::io::stderr).with_ansi(color).log_internal_errors(false);
     let log = match config.format {
         LogFormat::Text => log.boxed(),
         LogFormat::Json => log.json().flatten_event(true).boxed(),

@@ -17,6 +17,9 @@ use tokio::time::timeout;
 
 use super::check::{Check, Group, Level};
 use crate::config::{Config, PostgresConfig, Secret};
+use crate::slot::Slot;
+
+pub use slot::checks as slot_checks;
 
 const GROUP: Group = Group("PostgreSQL");
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
@@ -47,8 +50,9 @@ pub(super) async fn checks(config: &Config, streams: &StreamSet) -> Vec<Check> {
     };
     let mut checks = vec![GROUP.ok(name, "logged in"), roles::login(config).await];
     checks.extend(source(&mut connection, config, streams).await);
-    let slot = slot::checks(&mut connection, &config.connect.slot).await;
-    add(&mut checks, "slot", slot);
+    let name = &config.connect.slot;
+    let slot = Slot::look(&mut connection, name).await;
+    add(&mut checks, "slot", slot.map(|slot| slot_checks(name, slot.as_ref())));
     checks
 }
 

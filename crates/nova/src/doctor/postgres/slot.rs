@@ -1,7 +1,5 @@
 //! The replication slot: read by somebody, its WAL still there, and not too much of it.
 
-use sqlx::PgConnection;
-
 use super::GROUP;
 use crate::doctor::check::Check;
 use crate::slot::Slot;
@@ -9,14 +7,14 @@ use crate::slot::Slot;
 /// Retained WAL above this is worth a look.
 const RETAINED_LIMIT_BYTES: i64 = 1 << 30;
 
-pub(super) async fn checks(connection: &mut PgConnection, slot: &str) -> Result<Vec<Check>, sqlx::Error> {
-    let found = Slot::look(connection, slot).await?;
+/// What is to be said of the slot of that name.
+pub fn checks(slot: &str, found: Option<&Slot>) -> Vec<Check> {
     let name = format!("slot {slot}");
     let Some(found) = found else {
         let cure = "`nova connector apply` makes it for a new connector; one that has run before needs `nova connector resnapshot` (docs/runbooks/lost-slot.md).";
-        return Ok(vec![GROUP.fail(name, "missing", cure)]);
+        return vec![GROUP.fail(name, "missing", cure)];
     };
-    Ok(vec![reader(&name, &found), wal(&name, &found)])
+    vec![reader(&name, found), wal(&name, found)]
 }
 
 fn reader(name: &str, slot: &Slot) -> Check {

@@ -105,7 +105,7 @@ pub fn open_range(position: &Position) -> Option<Range<i64>> {
 }
 
 #[cfg(test)]
-pub(super) fn position(partition: i32, committed: Option<i64>, held: Range<i64>, metadata: &str) -> Position {
+pub fn position(partition: i32, committed: Option<i64>, held: Range<i64>, metadata: &str) -> Position {
     let lag = PartitionLag { partition, committed, low: held.start, high: held.end };
     Position { lag, metadata: metadata.to_owned() }
 }
