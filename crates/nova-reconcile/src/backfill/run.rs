@@ -1,0 +1,246 @@
+//! A backfill: planned from one snapshot, filled from as many as it takes.
+//!
+//! Invariant: rows are written as of a snapshot that slot and group have passed. A snapshot that has grown old is given
+//! up between two windows, since it keeps PostgreSQL from cleaning up.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::try_join_all;
+use nova_clickhouse::{TableInfo, TableSink};
+use nova_pipeline::Once;
+use nova_streams::{ColumnType, LINEAGE_COLUMNS, Mapping, Stream};
+use serde::Serialize;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::check::{self, refused};
+use super::fill::{Filled, Filling};
+use super::range::Range;
+use super::rows::Rows;
+use super::source::Source;
+use super::window::Window;
+use crate::ReconcileError;
+use crate::clickhouse_side::{TimeColumn, rows_between};
+use crate::run::{Progress, Reconciler, routes};
+use crate::snapshot::Snapshot;
+use crate::visibility::Position;
+
+/// Rows of a sample.
+const SAMPLED: usize = 5_000;
+
+/// Who is told how a backfill goes, and says how fast it may.
+pub trait Watch: Sync {
+    /// Asked before so many rows that were read are held against ClickHouse and written; waits as long as the pace demands.
+    /// `false` ends the backfill here.
+    fn admit(&self, rows: u64) -> impl Future<Output = bool> + Send;
+
+    /// What became of some rows.
+    fn filled(&self, filled: &Filled);
+
+    /// All rows of a window, by its place in the plan, are in ClickHouse.
+    fn done(&self, window: usize);
+
+    /// A snapshot is waited for.
+    fn waiting(&self, progress: &Progress);
+}
+
+/// What there is to be done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Plan {
+    /// The windows, in the order of time.
+    pub windows: Vec<Window>,
+    /// Rows of PostgreSQL in them.
+    pub rows: u64,
+    /// Their mapped columns, in bytes, by PostgreSQL's statistics: an estimate.
+    pub bytes: u64,
+    /// The sum of the rows that ClickHouse has of that time; `None` with a condition, which is PostgreSQL's to understand.
+    pub there: Option<i64>,
+    /// Whether PostgreSQL finds a window by an index or a partition; otherwise each window is a pass over the table.
+    pub by_time: bool,
+    /// Rows that were read, mapped and looked for; `None` without rows.
+    pub sample: Option<Sample>,
+}
+
+/// Some rows of a plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Sample {
+    /// What would become of them.
+    pub filled: Filled,
+    /// How long it took, in milliseconds.
+    pub took_ms: u64,
+}
+
+/// One stream's way from PostgreSQL's table into ClickHouse's.
+pub struct Backfill<'a> {
+    reconciler: &'a Reconciler,
+    pub(super) stream: &'a Stream,
+    group: String,
+    range: Range,
+    /// A window has no more rows, if that can be had.
+    most_rows: u64,
+    mapping: Mapping,
+    pub(super) sink: TableSink,
+    pub(super) writer: Once<TableSink>,
+    pub(super) time: TimeColumn,
+}
+
+impl<'a> Backfill<'a> {
+    /// Looks at the stream, its table in ClickHouse and its consumer group. `most_rows`: how many a window should have at
+    /// most.
+    ///
+    /// # Errors
+    /// [`ReconcileError::Refused`] with what is possible instead; a server that cannot be asked.
+    pub async fn open(
+        reconciler: &'a Reconciler,
+        (stream, group): (&'a Stream, String),
+        range: Range,
+        most_rows: u64,
+    ) -> Result<Self, ReconcileError> {
+        check::declaration(stream)?;
+        check::group(&reconciler.kafka, stream, &group).await?;
+        let client = &reconciler.clickhouse;
+        let table = TableInfo::read(client, &stream.table).await?;
+        let mapping = Mapping::compile(stream, &table.schema)
+            .map_err(|error| refused(stream, error.to_string()))?;
+        let declared = mapping.columns().len().saturating_sub(LINEAGE_COLUMNS.len());
+        let columns: Vec<(String, ColumnType)> = mapping.columns().iter().take(declared).cloned().collect();
+        let time = TimeColumn::of(stream, &columns)?;
+        let sink = TableSink::new(client.clone(), &table, mapping.columns())?;
+        let writer = Once::new(&stream.name, &stream.topic, sink.clone());
+        Ok(Self { reconciler, stream, group, range, most_rows, mapping, sink, writer, time })
+    }
+
+    /// Counts what there is to be done, and tries some of it; nothing is written.
+    ///
+    /// # Errors
+    /// [`ReconcileError::Refused`] with what is possible instead; a server that cannot be asked, or did not pass the snapshot.
+    pub async fn plan(&self, watch: &impl Watch) -> Result<Plan, ReconcileError> {
+        let mut snapshot = self.snapshot(watch).await?;
+        let planned = self.planned(&mut snapshot).await;
+        snapshot.close().await;
+        planned
+    }
+
+    async fn planned(&self, snapshot: &mut Snapshot) -> Result<Plan, ReconcileError> {
+        let source = self.source(snapshot).await?;
+        let most = source.window_rows().min(self.most_rows).max(1);
+        let windows = source.windows(&mut snapshot.readers, most).await?;
+        let rows = windows.iter().map(|window| window.rows).sum();
+        let filling = self.filling(&source, snapshot, None);
+        let there = match &self.range.condition {
+            Some(_) => None,
+            None => Some(self.there(&filling.visible).await?),
+        };
+        let (mut bytes, mut sample) = (0, None);
+        if let Some(leader) = snapshot.readers.first_mut() {
+            bytes = source.width(leader).await?.saturating_mul(rows);
+            if let Some(window) = windows.get(windows.len() / 2) {
+                source.declare(leader, window).await?;
+                // Reading alone is no measure: most of the time goes into what follows.
+                let begun = Instant::now();
+                let fetched = source.fetch(leader, SAMPLED).await?;
+                let filled = filling.chunk(&fetched, "").await?;
+                let took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+                sample = Some(Sample { filled, took_ms });
+                source.close(leader).await?;
+            }
+        }
+        Ok(Plan { windows, rows, bytes, there, by_time: source.table.by_time, sample })
+    }
+
+    /// Fills those of the windows that are not done; `job` names the inserts. `false` if `watch` has ended it before.
+    ///
+    /// # Errors
+    /// A server that cannot be asked, or did not pass a snapshot in time. What was written stays, and the same can be run
+    /// again.
+    pub async fn fill(
+        &self,
+        windows: &[Window],
+        is_done: impl Fn(usize) -> bool,
+        job: Uuid,
+        watch: &impl Watch,
+    ) -> Result<bool, ReconcileError> {
+        let left = windows.iter().enumerate().filter(|(number, _)| !is_done(*number));
+        let left = Mutex::new(left.collect::<VecDeque<_>>());
+        let is_empty = || left.lock().unwrap_or_else(PoisonError::into_inner).is_empty();
+        while !is_empty() {
+            let mut snapshot = self.snapshot(watch).await?;
+            let filled = self.as_of(&mut snapshot, &left, job, watch).await;
+            snapshot.close().await;
+            if !filled? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Fills windows until none is left, or the snapshot is old.
+    async fn as_of(
+        &self,
+        snapshot: &mut Snapshot,
+        left: &Mutex<VecDeque<(usize, &Window)>>,
+        job: Uuid,
+        watch: &impl Watch,
+    ) -> Result<bool, ReconcileError> {
+        let source = self.source(snapshot).await?;
+        let filling = self.filling(&source, snapshot, Some(job));
+        let max_age: Duration = self.reconciler.options.max_snapshot_age;
+        let deadline = Instant::now() + max_age.saturating_sub(snapshot.age());
+        let ended = AtomicBool::new(false);
+        let next = || left.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+        let work = snapshot.readers.iter_mut().map(|reader| async {
+            // Each does at least one: a snapshot that took long to be passed is of some use.
+            while let Some(window) = next() {
+                if !filling.window(reader, window, watch).await? {
+                    ended.store(true, Ordering::Relaxed);
+                    break;
+                }
+                watch.done(window.0);
+                if ended.load(Ordering::Relaxed) || Instant::now() >= deadline {
+                    break;
+                }
+            }
+            Ok::<_, ReconcileError>(())
+        });
+        try_join_all(work).await?;
+        Ok(!ended.load(Ordering::Relaxed))
+    }
+
+    async fn snapshot(&self, watch: &impl Watch) -> Result<Snapshot, ReconcileError> {
+        let routes = routes(&[(self.stream, self.group.clone())]);
+        self.reconciler.snapshot(&routes, &|progress| watch.waiting(progress)).await
+    }
+
+    async fn source(&self, snapshot: &mut Snapshot) -> Result<Source<'_>, ReconcileError> {
+        let Some(leader) = snapshot.readers.first_mut() else {
+            return Err(refused(self.stream, "no connection reads the snapshot"));
+        };
+        Source::open(leader, self.stream, &self.range).await
+    }
+
+    fn filling<'f>(&'f self, source: &'f Source<'f>, snapshot: &Snapshot, job: Option<Uuid>) -> Filling<'f> {
+        let position = Position::from(&snapshot.taken);
+        Filling {
+            backfill: self,
+            source,
+            rows: Rows { stream: self.stream, mapping: &self.mapping, position },
+            visible: snapshot.visibility.condition(),
+            job,
+        }
+    }
+
+    /// The sum of the rows that ClickHouse has of the range.
+    async fn there(&self, visible: &str) -> Result<i64, ReconcileError> {
+        let range = (self.range.since_ms, self.range.until_ms);
+        let rows = rows_between(self.stream, visible, &self.time, range);
+        let sql = format!("SELECT sum(sign) FROM {rows} SETTINGS select_sequential_consistency = 1");
+        let text = self.reconciler.clickhouse.query_text(&sql, &[]).await?;
+        text.trim().parse().map_err(|_| ReconcileError::Answer {
+            server: "ClickHouse",
+            found: text.chars().take(80).collect(),
+        })
+    }
+}
