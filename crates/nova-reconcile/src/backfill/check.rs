@@ -28,9 +28,11 @@ pub(super) fn declaration(stream: &Stream) -> Result<(), ReconcileError> {
     }
 }
 
-/// A live stream is what a snapshot is waited for with: without a committed offset it would begin later, and bring again
-/// what is written now.
-pub(super) async fn group(
+/// Refuses a stream that has never run: it would begin later, and bring again what is written now.
+///
+/// # Errors
+/// [`ReconcileError::Refused`]; Kafka, when it cannot be asked.
+pub async fn group(
     kafka: &KafkaConnection,
     stream: &Stream,
     group: &str,

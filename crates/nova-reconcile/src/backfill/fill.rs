@@ -12,7 +12,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::rows::Rows;
-use super::run::{Backfill, Watch};
+use super::run::{Backfill, Driver};
 use super::source::{Fetched, Source};
 use super::window::Window;
 use crate::ReconcileError;
@@ -85,7 +85,7 @@ impl Filling<'_> {
         &self,
         reader: &mut PgConnection,
         (number, window): (usize, &Window),
-        watch: &impl Watch,
+        driver: &impl Driver,
     ) -> Result<bool, ReconcileError> {
         self.source.declare(reader, window).await?;
         let mut chunk = 0_usize;
@@ -94,12 +94,12 @@ impl Filling<'_> {
             if fetched.is_empty() {
                 break;
             }
-            if !watch.admit(fetched.len() as u64).await {
+            if !driver.admit(fetched.len()).await {
                 self.source.close(reader).await?;
                 return Ok(false);
             }
             let filled = self.chunk(&fetched, &format!("{number}-{chunk}")).await?;
-            watch.filled(&filled);
+            driver.filled(number, &filled);
             chunk += 1;
         }
         self.source.close(reader).await?;

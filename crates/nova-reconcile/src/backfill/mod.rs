@@ -12,7 +12,8 @@ mod run;
 mod source;
 mod window;
 
+pub use check::group as check_group;
 pub use fill::{Filled, Named};
 pub use range::Range;
-pub use run::{Backfill, Plan, Sample, Watch};
+pub use run::{Backfill, Driver, FillOptions, Plan, Sample};
 pub use window::Window;

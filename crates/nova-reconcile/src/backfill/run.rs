@@ -9,14 +9,14 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
-use nova_clickhouse::{TableInfo, TableSink};
+use nova_clickhouse::{Client, TableInfo, TableSink};
 use nova_pipeline::Once;
 use nova_streams::{ColumnType, LINEAGE_COLUMNS, Mapping, Stream};
 use serde::Serialize;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::check::{self, refused};
+use super::check::{declaration, refused};
 use super::fill::{Filled, Filling};
 use super::range::Range;
 use super::rows::Rows;
@@ -24,27 +24,35 @@ use super::source::Source;
 use super::window::Window;
 use crate::ReconcileError;
 use crate::clickhouse_side::{TimeColumn, rows_between};
-use crate::run::{Progress, Reconciler, routes};
 use crate::snapshot::Snapshot;
 use crate::visibility::Position;
 
 /// Rows of a sample.
 const SAMPLED: usize = 5_000;
 
-/// Who is told how a backfill goes, and says how fast it may.
-pub trait Watch: Sync {
+/// Whoever runs a backfill: provides snapshots, says how fast it may go, and hears how it goes.
+pub trait Driver: Sync {
+    /// A snapshot that slot and group have passed.
+    fn snapshot(&self) -> impl Future<Output = Result<Snapshot, ReconcileError>> + Send;
+
     /// Asked before so many rows that were read are held against ClickHouse and written; waits as long as the pace demands.
     /// `false` ends the backfill here.
-    fn admit(&self, rows: u64) -> impl Future<Output = bool> + Send;
+    fn admit(&self, rows: usize) -> impl Future<Output = bool> + Send;
 
-    /// What became of some rows.
-    fn filled(&self, filled: &Filled);
+    /// What became of some rows of a window, by its place in the plan; they are durable.
+    fn filled(&self, window: usize, filled: &Filled);
 
-    /// All rows of a window, by its place in the plan, are in ClickHouse.
+    /// All rows of a window are in ClickHouse.
     fn done(&self, window: usize);
+}
 
-    /// A snapshot is waited for.
-    fn waiting(&self, progress: &Progress);
+/// How a backfill goes about it.
+#[derive(Debug, Clone, Copy)]
+pub struct FillOptions {
+    /// Rows that a window should have at most.
+    pub window_rows: u64,
+    /// An older snapshot is given up for a new one between two windows.
+    pub max_snapshot_age: Duration,
 }
 
 /// What there is to be done.
@@ -75,12 +83,10 @@ pub struct Sample {
 
 /// One stream's way from PostgreSQL's table into ClickHouse's.
 pub struct Backfill<'a> {
-    reconciler: &'a Reconciler,
+    client: &'a Client,
     pub(super) stream: &'a Stream,
-    group: String,
     range: Range,
-    /// A window has no more rows, if that can be had.
-    most_rows: u64,
+    options: FillOptions,
     mapping: Mapping,
     pub(super) sink: TableSink,
     pub(super) writer: Once<TableSink>,
@@ -88,20 +94,17 @@ pub struct Backfill<'a> {
 }
 
 impl<'a> Backfill<'a> {
-    /// Looks at the stream, its table in ClickHouse and its consumer group. `most_rows`: how many a window should have at
-    /// most.
+    /// Looks at the stream and its table in ClickHouse.
     ///
     /// # Errors
     /// [`ReconcileError::Refused`] with what is possible instead; a server that cannot be asked.
     pub async fn open(
-        reconciler: &'a Reconciler,
-        (stream, group): (&'a Stream, String),
+        client: &'a Client,
+        stream: &'a Stream,
         range: Range,
-        most_rows: u64,
+        options: FillOptions,
     ) -> Result<Self, ReconcileError> {
-        check::declaration(stream)?;
-        check::group(&reconciler.kafka, stream, &group).await?;
-        let client = &reconciler.clickhouse;
+        declaration(stream)?;
         let table = TableInfo::read(client, &stream.table).await?;
         let mapping = Mapping::compile(stream, &table.schema)
             .map_err(|error| refused(stream, error.to_string()))?;
@@ -110,15 +113,15 @@ impl<'a> Backfill<'a> {
         let time = TimeColumn::of(stream, &columns)?;
         let sink = TableSink::new(client.clone(), &table, mapping.columns())?;
         let writer = Once::new(&stream.name, &stream.topic, sink.clone());
-        Ok(Self { reconciler, stream, group, range, most_rows, mapping, sink, writer, time })
+        Ok(Self { client, stream, range, options, mapping, sink, writer, time })
     }
 
     /// Counts what there is to be done, and tries some of it; nothing is written.
     ///
     /// # Errors
     /// [`ReconcileError::Refused`] with what is possible instead; a server that cannot be asked, or did not pass the snapshot.
-    pub async fn plan(&self, watch: &impl Watch) -> Result<Plan, ReconcileError> {
-        let mut snapshot = self.snapshot(watch).await?;
+    pub async fn plan(&self, driver: &impl Driver) -> Result<Plan, ReconcileError> {
+        let mut snapshot = driver.snapshot().await?;
         let planned = self.planned(&mut snapshot).await;
         snapshot.close().await;
         planned
@@ -126,7 +129,7 @@ impl<'a> Backfill<'a> {
 
     async fn planned(&self, snapshot: &mut Snapshot) -> Result<Plan, ReconcileError> {
         let source = self.source(snapshot).await?;
-        let most = source.window_rows().min(self.most_rows).max(1);
+        let most = source.window_rows().min(self.options.window_rows).max(1);
         let windows = source.windows(&mut snapshot.readers, most).await?;
         let rows = windows.iter().map(|window| window.rows).sum();
         let filling = self.filling(&source, snapshot, None);
@@ -151,7 +154,7 @@ impl<'a> Backfill<'a> {
         Ok(Plan { windows, rows, bytes, there, by_time: source.table.by_time, sample })
     }
 
-    /// Fills those of the windows that are not done; `job` names the inserts. `false` if `watch` has ended it before.
+    /// Fills those of the windows that are not done; `job` names the inserts. `false` if `driver` has ended it before.
     ///
     /// # Errors
     /// A server that cannot be asked, or did not pass a snapshot in time. What was written stays, and the same can be run
@@ -161,14 +164,14 @@ impl<'a> Backfill<'a> {
         windows: &[Window],
         is_done: impl Fn(usize) -> bool,
         job: Uuid,
-        watch: &impl Watch,
+        driver: &impl Driver,
     ) -> Result<bool, ReconcileError> {
         let left = windows.iter().enumerate().filter(|(number, _)| !is_done(*number));
         let left = Mutex::new(left.collect::<VecDeque<_>>());
         let is_empty = || left.lock().unwrap_or_else(PoisonError::into_inner).is_empty();
         while !is_empty() {
-            let mut snapshot = self.snapshot(watch).await?;
-            let filled = self.as_of(&mut snapshot, &left, job, watch).await;
+            let mut snapshot = driver.snapshot().await?;
+            let filled = self.as_of(&mut snapshot, &left, job, driver).await;
             snapshot.close().await;
             if !filled? {
                 return Ok(false);
@@ -183,22 +186,21 @@ impl<'a> Backfill<'a> {
         snapshot: &mut Snapshot,
         left: &Mutex<VecDeque<(usize, &Window)>>,
         job: Uuid,
-        watch: &impl Watch,
+        driver: &impl Driver,
     ) -> Result<bool, ReconcileError> {
         let source = self.source(snapshot).await?;
         let filling = self.filling(&source, snapshot, Some(job));
-        let max_age: Duration = self.reconciler.options.max_snapshot_age;
-        let deadline = Instant::now() + max_age.saturating_sub(snapshot.age());
+        let deadline = Instant::now() + self.options.max_snapshot_age.saturating_sub(snapshot.age());
         let ended = AtomicBool::new(false);
         let next = || left.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
         let work = snapshot.readers.iter_mut().map(|reader| async {
             // Each does at least one: a snapshot that took long to be passed is of some use.
             while let Some(window) = next() {
-                if !filling.window(reader, window, watch).await? {
+                if !filling.window(reader, window, driver).await? {
                     ended.store(true, Ordering::Relaxed);
                     break;
                 }
-                watch.done(window.0);
+                driver.done(window.0);
                 if ended.load(Ordering::Relaxed) || Instant::now() >= deadline {
                     break;
                 }
@@ -207,11 +209,6 @@ impl<'a> Backfill<'a> {
         });
         try_join_all(work).await?;
         Ok(!ended.load(Ordering::Relaxed))
-    }
-
-    async fn snapshot(&self, watch: &impl Watch) -> Result<Snapshot, ReconcileError> {
-        let routes = routes(&[(self.stream, self.group.clone())]);
-        self.reconciler.snapshot(&routes, &|progress| watch.waiting(progress)).await
     }
 
     async fn source(&self, snapshot: &mut Snapshot) -> Result<Source<'_>, ReconcileError> {
@@ -237,7 +234,7 @@ impl<'a> Backfill<'a> {
         let range = (self.range.since_ms, self.range.until_ms);
         let rows = rows_between(self.stream, visible, &self.time, range);
         let sql = format!("SELECT sum(sign) FROM {rows} SETTINGS select_sequential_consistency = 1");
-        let text = self.reconciler.clickhouse.query_text(&sql, &[]).await?;
+        let text = self.client.query_text(&sql, &[]).await?;
         text.trim().parse().map_err(|_| ReconcileError::Answer {
             server: "ClickHouse",
             found: text.chars().take(80).collect(),
