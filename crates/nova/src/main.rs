@@ -5,6 +5,7 @@
 mod actor;
 mod admin;
 mod audit;
+mod backfill;
 mod cli;
 mod config;
 mod connector;
@@ -66,6 +67,7 @@ async fn dispatch(cli: &Cli) -> Outcome {
         Command::Config(_) | Command::Schema(_) => Ok(()),
         Command::Connector(command) => connector::run(command, &config, &streams).await,
         Command::Doctor(args) => doctor::run(args, &config, &streams).await,
+        Command::Backfill(args) => backfill::run(args, &config, &streams).await,
         Command::Audit(args) => audit::run(args, &config, &streams).await,
         Command::Dlq(command) => dlq::run(command, &config, &streams).await,
         Command::Repair(command) => repair::run(command, &config, &streams).await,

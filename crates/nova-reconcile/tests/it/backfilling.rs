@@ -183,7 +183,7 @@ async fn what_the_stream_delivers_behind_the_snapshot_is_neither_lost_nor_double
     let lsn = snapshot.taken().lsn;
     servers
         .sql("UPDATE likes SET who = 'after' WHERE n = 300; DELETE FROM likes WHERE n IN (400, 500); \
-              INSERT INTO likes VALUES ('00000000-0000-0000-0000-000000000001', '2026-01-02Z', 'new', 30000)")
+              INSERT INTO likes VALUES ('00000000-0000-0000-0000-000000000001', '2026-01-02 00:00:00Z', 'new', 30000)")
         .await;
     let after = format!("{} AS source_tx, {lsn} + 100 AS source_lsn", snapshot.taken().xmax + 5);
     again(&servers, 300, &format!("-1 AS sign, {after}")).await;

@@ -10,6 +10,7 @@ mod cause;
 mod deploy_tests;
 mod outbox;
 mod progress;
+mod reading;
 mod render;
 mod resnapshot;
 mod rest;
@@ -29,6 +30,7 @@ use crate::config::Config;
 use crate::exit::{Exit, Failure, Outcome};
 
 pub use cause::Cause;
+pub use reading::Reading;
 pub use render::Rendered;
 pub use rest::{Connect, ConnectError};
 pub use routing::{Routing, SIGNAL_TABLE};

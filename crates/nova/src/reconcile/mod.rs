@@ -17,8 +17,9 @@ use nova_reconcile::{
 use nova_streams::{Stream, StreamSet};
 
 pub use args::ReconcileArgs;
+pub use args::Instant;
 use args::{HistoryArgs, ReconcileCommand};
-use progress::Told;
+pub use progress::Told;
 pub use worker::{NAME, ReconcileWorker};
 
 use crate::cli::Output;
