@@ -8,6 +8,7 @@
 
 mod admin;
 mod audit;
+mod backfill;
 mod bad_input;
 mod canary;
 mod checks;
@@ -67,6 +68,7 @@ fn trials(stage: &Arc<Stage>) -> Vec<Trial> {
         stage.trial("dlq", dlq::dlq),
         stage.trial("repair", repair::repair),
         stage.trial("replay_refusals", replay_refusals::replay_refusals),
+        stage.trial("backfill", backfill::backfill),
         stage.trial("outbox_events", outbox::events),
         stage.trial("outbox_told_again", outbox::events_told_again),
         stage.trial("outbox_days", outbox::outbox_days),

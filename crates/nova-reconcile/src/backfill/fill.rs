@@ -94,13 +94,13 @@ impl Filling<'_> {
             if fetched.is_empty() {
                 break;
             }
-            if !driver.admit(fetched.len()).await {
-                self.source.close(reader).await?;
-                return Ok(false);
-            }
             let filled = self.chunk(&fetched, &format!("{number}-{chunk}")).await?;
             driver.filled(number, &filled);
             chunk += 1;
+            if !driver.go_on(fetched.len()).await {
+                self.source.close(reader).await?;
+                return Ok(false);
+            }
         }
         self.source.close(reader).await?;
         Ok(true)

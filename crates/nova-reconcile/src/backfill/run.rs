@@ -35,12 +35,11 @@ pub trait Driver: Sync {
     /// A snapshot that slot and group have passed.
     fn snapshot(&self) -> impl Future<Output = Result<Snapshot, ReconcileError>> + Send;
 
-    /// Asked before so many rows that were read are held against ClickHouse and written; waits as long as the pace demands.
-    /// `false` ends the backfill here.
-    fn admit(&self, rows: usize) -> impl Future<Output = bool> + Send;
-
     /// What became of some rows of a window, by its place in the plan; they are durable.
     fn filled(&self, window: usize, filled: &Filled);
+
+    /// Asked after so many rows; waits as long as the pace demands. `false` ends the backfill here.
+    fn go_on(&self, rows: usize) -> impl Future<Output = bool> + Send;
 
     /// All rows of a window are in ClickHouse.
     fn done(&self, window: usize);

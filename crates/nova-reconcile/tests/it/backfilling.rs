@@ -47,12 +47,12 @@ impl Driver for Plain<'_> {
         Snapshot::open(&self.servers.access).await
     }
 
-    async fn admit(&self, _rows: usize) -> bool {
-        self.done.lock().unwrap().len() < self.most_windows
-    }
-
     fn filled(&self, _window: usize, filled: &Filled) {
         *self.filled.lock().unwrap() += filled.clone();
+    }
+
+    async fn go_on(&self, _rows: usize) -> bool {
+        self.done.lock().unwrap().len() < self.most_windows
     }
 
     fn done(&self, window: usize) {
@@ -158,12 +158,12 @@ impl Driver for Overtaken<'_> {
         Ok(self.behind.lock().unwrap().take().unwrap())
     }
 
-    async fn admit(&self, rows: usize) -> bool {
-        self.plain.admit(rows).await
-    }
-
     fn filled(&self, window: usize, filled: &Filled) {
         Driver::filled(&self.plain, window, filled);
+    }
+
+    async fn go_on(&self, rows: usize) -> bool {
+        self.plain.go_on(rows).await
     }
 
     fn done(&self, window: usize) {

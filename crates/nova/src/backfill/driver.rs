@@ -40,11 +40,11 @@ impl Driver for PlanDriver<'_> {
         self.reconciler.snapshot(&self.routes, &|progress| told.tell(progress)).await
     }
 
-    async fn admit(&self, _rows: usize) -> bool {
+    fn filled(&self, _window: usize, _filled: &Filled) {}
+
+    async fn go_on(&self, _rows: usize) -> bool {
         true
     }
-
-    fn filled(&self, _window: usize, _filled: &Filled) {}
 
     fn done(&self, _window: usize) {}
 }
@@ -88,15 +88,15 @@ impl Driver for JobDriver<'_> {
         self.plain.snapshot().await
     }
 
-    async fn admit(&self, rows: usize) -> bool {
-        self.job.pass(rows).await;
-        !self.job.is_stopping()
-    }
-
     fn filled(&self, window: usize, filled: &Filled) {
         let mut done = self.lock();
         done.fill(window, filled);
         self.note(&done);
+    }
+
+    async fn go_on(&self, rows: usize) -> bool {
+        self.job.pass(rows).await;
+        !self.job.is_stopping()
     }
 
     fn done(&self, window: usize) {

@@ -32,7 +32,7 @@ use crate::reconcile::reconciler;
 use crate::run::{clickhouse_client, declared, kafka_connection};
 
 /// A window is to take no longer than this at the pace that was asked for: snapshots are given up between windows.
-const WINDOW_WITHIN: Duration = Duration::from_secs(60);
+const WINDOW_WITHIN: Duration = Duration::from_secs(5);
 
 /// What a job writes down when it begins.
 #[derive(Debug, Serialize, Deserialize)]
