@@ -33,6 +33,7 @@ mod sink;
 mod spare;
 mod sql;
 mod stored;
+mod taken_back;
 mod template;
 mod window;
 
@@ -50,5 +51,6 @@ pub use schema::{TableInfo, check_grant, grants};
 pub use sink::TableSink;
 pub use sql::{identifier, literal_content};
 pub use stored::{PlainRow, StoredRow, ToldTwice};
+pub use taken_back::TakenBack;
 pub use template::TemplateError;
 pub use window::{ReplayHorizon, ShortWindow};

@@ -90,7 +90,7 @@ impl TimeColumn {
     }
 
     /// Milliseconds since 1970, `Int64`.
-    fn milliseconds(&self) -> String {
+    pub(crate) fn milliseconds(&self) -> String {
         let name = ch_name(&self.name);
         if let ColumnType::Nullable(inner) = &self.column_type {
             return format!("ifNull({}, toInt64(-9223372036854775808))", milliseconds(&name, inner));
@@ -106,8 +106,8 @@ impl TimeColumn {
         format!("1{}", self.between(range))
     }
 
-    /// A condition that the primary key can use.
-    fn between(&self, (from, to): (Option<i64>, Option<i64>)) -> String {
+    /// A condition that the primary key can use, to follow others.
+    pub(crate) fn between(&self, (from, to): (Option<i64>, Option<i64>)) -> String {
         let has_clock = matches!(&self.column_type, ColumnType::DateTime | ColumnType::DateTime64(_));
         let (column, instant): (String, fn(i64) -> String) = if has_clock {
             (ch_name(&self.name), |ms| format!("fromUnixTimestamp64Milli(toInt64({ms}), 'UTC')"))

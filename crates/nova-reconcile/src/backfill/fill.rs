@@ -31,6 +31,10 @@ pub struct Filled {
     pub written: u64,
     /// Rows that ClickHouse had.
     pub there: u64,
+    /// Rows that were changed or deleted in PostgreSQL before they came into ClickHouse: written, so that what the stream
+    /// has taken back of them sums up to nothing.
+    #[serde(default)]
+    pub completed: u64,
     /// Keys that ClickHouse has in another state, in several, or more than once; they were left alone.
     pub differing: u64,
     /// Rows that the mapping refuses.
@@ -53,6 +57,7 @@ impl AddAssign for Filled {
         self.read += other.read;
         self.written += other.written;
         self.there += other.there;
+        self.completed += other.completed;
         self.differing += other.differing;
         self.refused += other.refused;
         let free = NAMED.saturating_sub(self.named.len());
@@ -87,6 +92,7 @@ impl Filling<'_> {
         (number, window): (usize, &Window),
         driver: &impl Driver,
     ) -> Result<bool, ReconcileError> {
+        self.complete((number, window), driver).await?;
         self.source.declare(reader, window).await?;
         let mut chunk = 0_usize;
         loop {
@@ -104,6 +110,42 @@ impl Filling<'_> {
         }
         self.source.close(reader).await?;
         Ok(true)
+    }
+
+    /// Writes what was taken back in this range of time before it had come: rows that the application changed or deleted
+    /// while ClickHouse lacked them.
+    async fn complete(
+        &self,
+        (number, window): (usize, &Window),
+        driver: &impl Driver,
+    ) -> Result<(), ReconcileError> {
+        let Backfill { stream, sink, writer, time, .. } = self.backfill;
+        let Some(job) = self.job else { return Ok(()) };
+        let condition = format!("{}{}", self.visible, time.between(window.range()));
+        let mut former = Vec::new();
+        for page in 0_usize.. {
+            let found = sink.taken_back(&stream.topic, &condition, &time.milliseconds(), CHUNK_ROWS).await?;
+            let is_last = found.len() < CHUNK_ROWS;
+            if found.is_empty() {
+                break;
+            }
+            if found == former {
+                let reason = format!("`{}` takes rows and has them not; look at its log", stream.table);
+                return Err(ReconcileError::Refused { stream: stream.name.clone(), reason });
+            }
+            let mut block = writer.block();
+            for state in &found {
+                self.rows.complete(state, &mut block)?;
+            }
+            let token = format!("backfill-{job}-{number}-c{page}");
+            writer.insert(&block, &ranges(&block, &stream.topic)?, &token).await?;
+            driver.filled(number, &Filled { completed: block.rows() as u64, ..Filled::default() });
+            if is_last {
+                break;
+            }
+            former = found;
+        }
+        Ok(())
     }
 
     /// Fills with some rows; `place` tells the chunk from the others of its job.
@@ -158,7 +200,7 @@ mod tests {
         let mut sum = Filled::default();
         for chunk in 0..3_u64 {
             let mut filled =
-                Filled { read: 10, written: 4, there: 3, differing: 2, refused: 1, named: Vec::new() };
+                Filled { read: 10, written: 4, there: 3, differing: 2, refused: 1, ..Filled::default() };
             (0..60).for_each(|key| filled.name(format!("{chunk}-{key}"), String::new()));
             sum += filled;
         }

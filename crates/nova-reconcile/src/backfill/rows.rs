@@ -4,9 +4,9 @@
 //! Invariant: the same row has the same partition, offset and event in whichever backfill it is written. So the table can be
 //! asked whether it has it, also after a kill, and an insert that arrives late excludes its repeat.
 
-use nova_clickhouse::RowBinaryBlock;
+use nova_clickhouse::{RowBinaryBlock, TakenBack};
 use nova_debezium::{Message, Record, decode};
-use nova_pipeline::{BACKFILL_PARTITION, Block as _, MessageRows, Standing};
+use nova_pipeline::{BACKFILL_PARTITION, Block as _, MessageRows, PipelineError, RowId, Standing};
 use nova_streams::{Lineage, Mapped, Mapping, Stream};
 use uuid::Uuid;
 
@@ -40,7 +40,7 @@ impl Rows<'_> {
     ) -> Result<i64, String> {
         let Self { stream, mapping, position } = self;
         let image = row_json::whole(image);
-        let event_id = event_id(stream, &image);
+        let event_id = event_id(stream, image.as_bytes());
         let offset = offset(event_id, time_ms);
         let message = row_json::message(stream, &image, position.lsn, position.tx);
         let record = Record { key: None, value: Some(message.as_bytes()) };
@@ -72,8 +72,27 @@ impl Rows<'_> {
     }
 }
 
-fn event_id(stream: &Stream, image: &str) -> Uuid {
-    Uuid::new_v5(&NAMESPACE, format!("{}\0{image}", stream.name).as_bytes())
+impl Rows<'_> {
+    /// Appends the rows that take the sum of a state to 0.
+    ///
+    /// # Errors
+    /// Lineage that the table does not hold.
+    pub(super) fn complete(&self, state: &TakenBack, block: &mut RowBinaryBlock) -> Result<(), PipelineError> {
+        let Self { stream, position, .. } = self;
+        for copy in 0..state.lacks {
+            let name = [state.source_key.as_bytes().as_slice(), &state.state, &copy.to_be_bytes()].concat();
+            let event_id = event_id(stream, &name);
+            let offset = offset(event_id, Some(state.time_ms));
+            let id = RowId { partition: BACKFILL_PARTITION, offset, ordinal: 0, event_id };
+            state.push(block, &stream.topic, id, (position.lsn, position.tx))?;
+        }
+        Ok(())
+    }
+}
+
+/// `row`: what makes it this row. For a state the length of its parts keeps it apart from an image.
+fn event_id(stream: &Stream, row: &[u8]) -> Uuid {
+    Uuid::new_v5(&NAMESPACE, &[stream.name.as_bytes(), &[0], row].concat())
 }
 
 /// Offsets follow the time, so that the rows of a window are one range of them.

@@ -97,7 +97,7 @@ impl<'a> Source<'a> {
                 _ => windows.push(cell),
             }
         }
-        Ok(joined(windows, most).into_iter().filter(|window| window.rows > 0).collect())
+        Ok(joined(windows, most))
     }
 
     /// Rows that a window should have.

@@ -52,7 +52,7 @@ impl Done {
         self.pending.values().for_each(|filled| all += filled.clone());
         Sums {
             done: all.read,
-            written: all.written,
+            written: all.written + all.completed,
             already_there: all.there,
             skipped: all.read.saturating_sub(all.written + all.there + all.refused),
             letters: all.refused,

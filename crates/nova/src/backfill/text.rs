@@ -87,7 +87,11 @@ pub(super) fn filled(stream: &Stream, filled: &Filled) -> String {
 fn words(filled: &Filled, written: &str) -> String {
     let mut words =
         format!("{} {written}, {} were there", HumanCount(filled.written), HumanCount(filled.there));
-    let others = [(filled.differing, "keys differ"), (filled.refused, "rows do not fit the columns")];
+    let others = [
+        (filled.completed, "written of rows that had been deleted or changed before they came"),
+        (filled.differing, "keys differ"),
+        (filled.refused, "rows do not fit the columns"),
+    ];
     for (count, what) in others.into_iter().filter(|(count, _)| *count > 0) {
         let _ = write!(words, ", {count} {what}");
     }
