@@ -144,9 +144,11 @@ impl<'a> Backfill<'a> {
                 // Reading alone is no measure: most of the time goes into what follows.
                 let begun = Instant::now();
                 let fetched = source.fetch(leader, SAMPLED).await?;
-                let filled = filling.chunk(&fetched, "").await?;
-                let took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-                sample = Some(Sample { filled, took_ms });
+                if !fetched.is_empty() {
+                    let filled = filling.chunk(&fetched, "").await?;
+                    let took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+                    sample = Some(Sample { filled, took_ms });
+                }
                 source.close(leader).await?;
             }
         }

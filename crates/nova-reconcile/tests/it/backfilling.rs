@@ -36,7 +36,7 @@ impl<'s> Plain<'s> {
         Self { servers, most_windows: usize::MAX, filled, done, snapshots }
     }
 
-    fn filled(self) -> Filled {
+    fn into_filled(self) -> Filled {
         self.filled.into_inner().unwrap()
     }
 }
@@ -82,7 +82,7 @@ async fn fill(servers: &Servers, stream: &Stream, range: Range) -> Filled {
     let Plan { windows, .. } = backfill.plan(&driver).await.unwrap();
     assert!(backfill.fill(&windows, |_| false, JOB, &driver).await.unwrap());
     assert_eq!(driver.done.lock().unwrap().len(), windows.len());
-    driver.filled()
+    driver.into_filled()
 }
 
 fn found(report: &StreamReport) -> Vec<(DifferenceKind, Uuid)> {
@@ -202,7 +202,7 @@ async fn what_the_stream_delivers_behind_the_snapshot_is_neither_lost_nor_double
 
     let driver = Overtaken { plain: Plain::new(&servers), behind: Mutex::new(Some(snapshot)) };
     assert!(backfill.fill(&windows, |_| false, JOB, &driver).await.unwrap());
-    let filled = driver.plain.filled();
+    let filled = driver.plain.into_filled();
     assert_eq!((filled.written, filled.differing), (3, 0), "300, 400 and 700 as the snapshot has them");
     // Transactions of the test's own numbers are seen by a later snapshot only once PostgreSQL has passed them.
     for _ in 0..10 {

@@ -68,7 +68,7 @@ impl<'a> JobDriver<'a> {
     }
 
     /// What became of the rows of all windows that are done, in this process and in those before.
-    pub(super) fn filled(self) -> Filled {
+    pub(super) fn into_filled(self) -> Filled {
         self.done.into_inner().unwrap_or_else(PoisonError::into_inner).filled
     }
 

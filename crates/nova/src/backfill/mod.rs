@@ -87,7 +87,10 @@ impl<'a> Work<'a> {
         let jobs = Jobs::new(clickhouse_client(&self.config.clickhouse)?);
         let earlier = match job::unfinished(&jobs, &self.request, self.args.anew).await? {
             None => None,
-            Some(row) => Some((job::read::<Stored>("plan", &row, &row.plan)?.unwrap_or(Stored::none(&range)), row)),
+            Some(row) => {
+                let stored: Option<Stored> = job::read("plan", &row, &row.plan)?;
+                stored.map(|stored| (stored, row))
+            }
         };
         match (earlier, self.args.execute) {
             (None, false) => self.show_plan(range).await,
@@ -160,10 +163,10 @@ impl<'a> Work<'a> {
         let work = async {
             let is_done = |window: usize| done.has(window);
             let ended = backfill.fill(&stored.windows, is_done, job.standing().job_id, &driver).await?;
-            Ok(if ended { Finish::Done } else { Finish::Stopped })
+            Ok::<_, Failure>(if ended { Finish::Done } else { Finish::Stopped })
         };
         job.run(Some(&live), work).await?;
-        let filled = driver.filled();
+        let filled = driver.into_filled();
         match self.args.output {
             Output::Table => print!("{}", text::filled(self.stream, &filled)),
             Output::Json => {
@@ -193,11 +196,5 @@ impl<'a> Work<'a> {
                 .with_cure("Correct the stream's declaration, or the rows; the messages above say what is wrong."));
         }
         Ok(())
-    }
-}
-
-impl Stored {
-    fn none(range: &Range) -> Self {
-        Self { range: range.clone(), windows: Vec::new() }
     }
 }

@@ -19,7 +19,9 @@ const SHOWN: usize = 10;
 pub(super) fn plan(stream: &Stream, plan: &Plan, args: &BackfillArgs) -> String {
     let Plan { windows, rows, bytes, there, by_time, sample } = plan;
     let mut text = format!("{}: {} -> {}, from a snapshot of PostgreSQL\n", stream.name, stream.source, stream.table);
-    let mut line = |name: &str, value: String| drop(writeln!(text, "  {name:<8} {value}"));
+    let mut line = |name: &str, value: String| {
+        let _ = writeln!(text, "  {name:<8} {value}");
+    };
     let end = |ms: Option<i64>, open: &str| {
         let time = ms.and_then(DateTime::from_timestamp_millis);
         time.map_or_else(|| open.to_owned(), |time| time.format("%Y-%m-%d %H:%M:%SZ").to_string())
