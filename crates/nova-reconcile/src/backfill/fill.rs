@@ -124,7 +124,9 @@ impl Filling<'_> {
         let condition = format!("{}{}", self.visible, time.between(window.range()));
         let mut former = Vec::new();
         for page in 0_usize.. {
-            let found = sink.taken_back(&stream.topic, &condition, &time.milliseconds(), CHUNK_ROWS).await?;
+            let time_ms = time.milliseconds();
+            let ask = || sink.taken_back(&stream.topic, &condition, &time_ms, CHUNK_ROWS);
+            let found = writer.asked("states", ask).await?;
             let is_last = found.len() < CHUNK_ROWS;
             if found.is_empty() {
                 break;
@@ -166,7 +168,8 @@ impl Filling<'_> {
             Some([only]) => time.near(*only, *only),
             _ => "1".to_owned(),
         };
-        let known = sink.known(&stream.topic, &block, &self.visible, &near).await?;
+        let ask = || sink.known(&stream.topic, &block, &self.visible, &near);
+        let known = writer.asked("states", ask).await?;
         filled.there = known.there;
         filled.differing = known.differing.len() as u64;
         for key in &known.differing {

@@ -115,6 +115,13 @@ impl<'a> Backfill<'a> {
         Ok(Self { client, stream, range, options, mapping, sink, writer, time })
     }
 
+    /// The same with another way of writing: with other retries.
+    #[must_use]
+    pub fn with_writer(mut self, writer: impl FnOnce(Once<TableSink>) -> Once<TableSink>) -> Self {
+        self.writer = writer(self.writer);
+        self
+    }
+
     /// Counts what there is to be done, and tries some of it; nothing is written.
     ///
     /// # Errors

@@ -153,6 +153,7 @@ impl<'a> Work<'a> {
         let total = stored.windows.iter().map(|window| window.rows).sum();
         let pace = self.args.max_rows_per_second.map(NonZeroU32::get);
         let job = Job::begin(jobs, &self.request, earlier, &stored, total, pace).await?;
+        let backfill = backfill.with_writer(|writer| writer.patient(job.status(), job.stop_token()));
         let group = self.config.group(&self.stream.name);
         let live = Live {
             connection: kafka_connection(self.config),
