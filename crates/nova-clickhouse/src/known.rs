@@ -79,7 +79,9 @@ impl TableSink {
             match of(row.source_key()) {
                 Held::Lacking => known.lacking.append(row.id, row.standing, row.state, row.lineage),
                 Held::There => known.there += 1,
-                Held::Differing => drop(known.differing.insert(row.source_key())),
+                Held::Differing => {
+                    known.differing.insert(row.source_key());
+                }
             }
         }
         Ok(known)
