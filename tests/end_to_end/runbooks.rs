@@ -45,7 +45,7 @@ pub(crate) async fn expired(world: &mut World) -> Result<()> {
 pub(crate) async fn restored(world: &mut World) -> Result<()> {
     world.traffic(2, 150.0).await?;
     equal(world).await?;
-    let folder = world.stack.run_dir.subdir("backups")?.join("nova").display().to_string();
+    let folder = world.stack.run_dir.subdir("clickhouse")?.join("backups/nova").display().to_string();
     let (page, said) = ("restored-clickhouse-backup.md", "/var/backups/clickhouse/nova");
     let take = Runbook::read(page, "Take a backup")?.with(said, &folder)?;
     take.follow(world, async |_: &mut World, _: &str| Ok(false)).await?;
