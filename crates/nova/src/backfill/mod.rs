@@ -115,7 +115,7 @@ impl<'a> Work<'a> {
     async fn plan(&self, range: Range) -> Result<Plan, Failure> {
         let backfill = self.open(range).await?;
         let driver = PlanDriver::new(&self.reconciler, self.stream, self.config.group(&self.stream.name));
-        Ok(driver.interruptible(backfill.plan(&driver)).await?)
+        driver.interruptible(backfill.plan(&driver)).await
     }
 
     async fn show_plan(&self, range: Range) -> Outcome {
