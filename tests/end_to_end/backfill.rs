@@ -48,7 +48,8 @@ async fn beside(world: &World, load: &Load, history: i64) -> Result<()> {
     let plan = nova(world, 0, &["-o", "json"]).await?;
     let plan: Value = serde_json::from_str(&plan.stdout)?;
     let rows = plan["plan"]["rows"].as_i64().context("rows")?;
-    ensure!(rows >= history && plan["plan"]["sample"]["filled"]["read"] != 0, "{plan}");
+    // The traffic takes some of it back, too.
+    ensure!(rows > history / 2 && plan["plan"]["sample"]["filled"]["read"] != 0, "{plan}");
     ensure!(written(world).await? == 0, "a plan writes nothing");
 
     let first = begun(world)?;
