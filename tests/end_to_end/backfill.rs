@@ -107,7 +107,10 @@ async fn refusals(world: &World) -> Result<()> {
     ] {
         let answer = world.nova(&[&["backfill"], args].concat()).await?;
         let says = |word: &&str| answer.stderr.contains(*word);
-        ensure!(answer.code == Some(2) && words.iter().all(says), "{args:?} does not say {words:?}: {answer:?}");
+        ensure!(
+            answer.code == Some(2) && words.iter().all(says),
+            "{args:?} does not say {words:?}: {answer:?}"
+        );
     }
     Ok(())
 }
@@ -149,7 +152,12 @@ async fn take_back(postgres: &PgPool) -> Result<i64> {
 
 fn begun(world: &World) -> Result<Child> {
     let mut command = Command::new(&world.installation.nova);
-    command.arg("--config").arg(&world.installation.config).args(["backfill", "--stream", "likes", "--execute"]);
+    command.arg("--config").arg(&world.installation.config).args([
+        "backfill",
+        "--stream",
+        "likes",
+        "--execute",
+    ]);
     command.args(["--max-rows-per-second", PACE]);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     Ok(command.kill_on_drop(true).spawn()?)

@@ -105,8 +105,13 @@ mod tests {
         let id = Uuid::from_u128(7);
         let found = TakenBack { source_key: id, state: vec![0, 255], lacks: 2, time_ms: -5 };
         assert_eq!(taken_back(&format!("{id}\t00FF\t2\t-5")), Some(found));
-        for wrong in ["", "x\t00\t1\t1", &format!("{id}\t0\t1\t1"), &format!("{id}\t00\t-1\t1"), &format!("{id}\t00\t1")]
-        {
+        for wrong in [
+            "",
+            "x\t00\t1\t1",
+            &format!("{id}\t0\t1\t1"),
+            &format!("{id}\t00\t-1\t1"),
+            &format!("{id}\t00\t1"),
+        ] {
             assert_eq!(taken_back(wrong), None, "{wrong}");
         }
     }

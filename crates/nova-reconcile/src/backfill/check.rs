@@ -32,11 +32,7 @@ pub(super) fn declaration(stream: &Stream) -> Result<(), ReconcileError> {
 ///
 /// # Errors
 /// [`ReconcileError::Refused`]; Kafka, when it cannot be asked.
-pub async fn group(
-    kafka: &KafkaConnection,
-    stream: &Stream,
-    group: &str,
-) -> Result<(), ReconcileError> {
+pub async fn group(kafka: &KafkaConnection, stream: &Stream, group: &str) -> Result<(), ReconcileError> {
     let partitions = describe(kafka, group, &stream.topic).await?.partitions;
     let has_messages = partitions.iter().any(|lag| lag.low < lag.high);
     if has_messages && partitions.iter().all(|lag| lag.committed.is_none()) {

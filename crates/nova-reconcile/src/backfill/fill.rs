@@ -173,7 +173,8 @@ impl Filling<'_> {
         filled.there = known.there;
         filled.differing = known.differing.len() as u64;
         for key in &known.differing {
-            filled.name(key.to_string(), "ClickHouse has another state of it, or this one not once".to_owned());
+            filled
+                .name(key.to_string(), "ClickHouse has another state of it, or this one not once".to_owned());
         }
         filled.written = known.lacking.rows() as u64;
         if let Some(job) = self.job

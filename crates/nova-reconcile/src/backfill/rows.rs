@@ -77,7 +77,11 @@ impl Rows<'_> {
     ///
     /// # Errors
     /// Lineage that the table does not hold.
-    pub(super) fn complete(&self, state: &TakenBack, block: &mut RowBinaryBlock) -> Result<(), PipelineError> {
+    pub(super) fn complete(
+        &self,
+        state: &TakenBack,
+        block: &mut RowBinaryBlock,
+    ) -> Result<(), PipelineError> {
         let Self { stream, position, .. } = self;
         for copy in 0..state.lacks {
             let name = [state.source_key.as_bytes().as_slice(), &state.state, &copy.to_be_bytes()].concat();

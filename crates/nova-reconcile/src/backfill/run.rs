@@ -105,8 +105,8 @@ impl<'a> Backfill<'a> {
     ) -> Result<Self, ReconcileError> {
         declaration(stream)?;
         let table = TableInfo::read(client, &stream.table).await?;
-        let mapping = Mapping::compile(stream, &table.schema)
-            .map_err(|error| refused(stream, error.to_string()))?;
+        let mapping =
+            Mapping::compile(stream, &table.schema).map_err(|error| refused(stream, error.to_string()))?;
         let declared = mapping.columns().len().saturating_sub(LINEAGE_COLUMNS.len());
         let columns: Vec<(String, ColumnType)> = mapping.columns().iter().take(declared).cloned().collect();
         let time = TimeColumn::of(stream, &columns)?;

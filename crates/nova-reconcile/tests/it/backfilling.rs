@@ -17,8 +17,7 @@ use crate::servers::Servers;
 const DAY: i64 = 86_400_000;
 /// 2026-01-01.
 const START: i64 = 1_767_225_600_000;
-const OPTIONS: FillOptions =
-    FillOptions { window_rows: 2_000, max_snapshot_age: Duration::from_secs(60) };
+const OPTIONS: FillOptions = FillOptions { window_rows: 2_000, max_snapshot_age: Duration::from_secs(60) };
 const JOB: Uuid = Uuid::from_u128(7);
 
 /// Drives without a pace; ends after so many windows.
@@ -113,7 +112,10 @@ async fn what_is_missing_is_written_once_and_what_differs_is_named() {
     let planned = plan(&servers, &stream, Range::default()).await.unwrap();
     assert_eq!((planned.rows, planned.there), (19_999, Some(20_000 - 1_440 - 3 + 1)));
     assert!(planned.bytes > 19_999 * 20 && !planned.by_time, "{planned:?}");
-    assert!(planned.windows.len() > 5 && planned.windows.iter().all(|window| window.rows <= 2_000), "{planned:?}");
+    assert!(
+        planned.windows.len() > 5 && planned.windows.iter().all(|window| window.rows <= 2_000),
+        "{planned:?}"
+    );
     let pairs = planned.windows.windows(2);
     assert!(pairs.into_iter().all(|pair| pair[0].to_ms == pair[1].from_ms), "{planned:?}");
     let sample = planned.sample.unwrap().filled;
@@ -218,8 +220,10 @@ async fn rows_that_were_taken_back_before_they_came_leave_nothing_behind() {
     let servers = Servers::start().await;
     let stream = source(&servers).await;
     servers
-        .sql("DELETE FROM likes WHERE n = 100; UPDATE likes SET who = 'x' WHERE n = 200; \
-              UPDATE likes SET at = at + interval '5 days' WHERE n = 300")
+        .sql(
+            "DELETE FROM likes WHERE n = 100; UPDATE likes SET who = 'x' WHERE n = 200; \
+              UPDATE likes SET at = at + interval '5 days' WHERE n = 300",
+        )
         .await;
     let arrived = "2 AS source_tx";
     for n in [100, 200, 300] {
@@ -227,7 +231,11 @@ async fn rows_that_were_taken_back_before_they_came_leave_nothing_behind() {
     }
     again(&servers, 200, &format!("'x' AS who, {arrived}")).await;
     again(&servers, 300, &format!("event_time + INTERVAL 5 DAY AS event_time, {arrived}")).await;
-    servers.clickhouse.execute("DELETE FROM it.likes WHERE n IN (100, 200, 300, 400) AND source_tx = 1").await.unwrap();
+    servers
+        .clickhouse
+        .execute("DELETE FROM it.likes WHERE n IN (100, 200, 300, 400) AND source_tx = 1")
+        .await
+        .unwrap();
     assert_eq!(now(&servers, &stream).await.tally.total(), 4);
     let filled = fill(&servers, &stream, Range::default()).await;
     assert_eq!((filled.completed, filled.written, filled.differing), (3, 1, 0));
@@ -275,7 +283,11 @@ async fn a_condition_is_postgresqls_and_stays_within_its_brackets() {
     let servers = Servers::start().await;
     let stream = source(&servers).await;
     for day in 5..8 {
-        servers.clickhouse.execute(&format!("ALTER TABLE it.likes DROP PARTITION 2026010{day}")).await.unwrap();
+        servers
+            .clickhouse
+            .execute(&format!("ALTER TABLE it.likes DROP PARTITION 2026010{day}"))
+            .await
+            .unwrap();
     }
     let day = |day: i64, condition: &str| Range {
         since_ms: Some(START + (day - 1) * DAY),

@@ -125,9 +125,14 @@ mod tests {
 
     #[test]
     fn the_same_rows_are_the_same_command_and_others_another() {
-        let one = args(&["--since", "2h", "--where", "body <> 'it''s'", "--execute", "--max-rows-per-second", "7"]);
-        assert_eq!(one.command(), r"nova backfill --stream likes --where 'body <> '\''it'\'''\''s'\''' --since 2h");
-        let other = args(&["--where", "body <> 'it''s'", "--since", "2h", "-o", "json", "--connections", "4"]);
+        let one =
+            args(&["--since", "2h", "--where", "body <> 'it''s'", "--execute", "--max-rows-per-second", "7"]);
+        assert_eq!(
+            one.command(),
+            r"nova backfill --stream likes --where 'body <> '\''it'\'''\''s'\''' --since 2h"
+        );
+        let other =
+            args(&["--where", "body <> 'it''s'", "--since", "2h", "-o", "json", "--connections", "4"]);
         assert_eq!(one.command(), other.command());
         assert_ne!(one.command(), args(&["--until", "2h"]).command());
         let Range { since_ms, until_ms, condition } = args(&["--until", "2026-01-31T06:00:00Z"]).range();

@@ -124,7 +124,9 @@ impl Work<'_> {
                 println!("{:#}", json!({ "executed": false, "stream": name, "plan": plan }));
             }
             Output::Table if is_stop => {
-                println!("{name}: the connector would be asked to stop reading {source}\nnothing was done; add --execute");
+                println!(
+                    "{name}: the connector would be asked to stop reading {source}\nnothing was done; add --execute"
+                );
             }
             Output::Table => {
                 let of = if filter.is_empty() { String::new() } else { format!(" WHERE {filter}") };
@@ -141,7 +143,10 @@ impl Work<'_> {
         let before = signals.chunks().await?;
         let sent = match self.reading().await? {
             Some(reading) if reading.names(&self.stream.source) => {
-                eprintln!("{}: the connector reads {} already; it is not asked again", self.stream.name, self.stream.source);
+                eprintln!(
+                    "{}: the connector reads {} already; it is not asked again",
+                    self.stream.name, self.stream.source
+                );
                 None
             }
             _ => Some(signals.send("execute-snapshot", data).await?),
@@ -155,7 +160,10 @@ impl Work<'_> {
             ),
             Output::Json => {
                 let signal = sent.map(|(id, _)| id);
-                println!("{:#}", json!({ "executed": true, "stream": self.stream.name, "signal": signal, "chunks": chunks }));
+                println!(
+                    "{:#}",
+                    json!({ "executed": true, "stream": self.stream.name, "signal": signal, "chunks": chunks })
+                );
             }
         }
         Ok(())
@@ -185,8 +193,9 @@ impl Work<'_> {
                         "connector {} has passed the signal and read nothing of {}",
                         self.config.connect.connector, self.stream.source
                     );
-                    return Err(Failure::new(Exit::Failure, message)
-                        .with_cure("Its log says why; `nova doctor` looks at the publication and the signal table."));
+                    return Err(Failure::new(Exit::Failure, message).with_cure(
+                        "Its log says why; `nova doctor` looks at the publication and the signal table.",
+                    ));
                 }
             } else if begun.elapsed() > PASSED_WITHIN {
                 let message = format!(
@@ -194,8 +203,9 @@ impl Work<'_> {
                     self.config.connect.connector,
                     PASSED_WITHIN.as_secs()
                 );
-                return Err(Failure::new(Exit::Unavailable, message)
-                    .with_cure("`nova connector status` says how it is; it will read the signal when it goes on."));
+                return Err(Failure::new(Exit::Unavailable, message).with_cure(
+                    "`nova connector status` says how it is; it will read the signal when it goes on.",
+                ));
             }
             sleep(ASK_EVERY).await;
         }

@@ -124,7 +124,10 @@ impl<'a> Work<'a> {
             Output::Table => print!("{}", text::plan(self.stream, &plan, self.args)),
             Output::Json => {
                 let seconds = text::seconds(&plan, self.args);
-                println!("{:#}", json!({ "executed": false, "stream": self.stream.name, "plan": plan, "seconds": seconds }));
+                println!(
+                    "{:#}",
+                    json!({ "executed": false, "stream": self.stream.name, "plan": plan, "seconds": seconds })
+                );
             }
         }
         Ok(())
@@ -172,7 +175,10 @@ impl<'a> Work<'a> {
             Output::Table => print!("{}", text::filled(self.stream, &filled)),
             Output::Json => {
                 let job_id = job.standing().job_id;
-                println!("{:#}", json!({ "executed": true, "stream": self.stream.name, "job_id": job_id, "filled": filled }));
+                println!(
+                    "{:#}",
+                    json!({ "executed": true, "stream": self.stream.name, "job_id": job_id, "filled": filled })
+                );
             }
         }
         self.conclude(&filled)
@@ -192,9 +198,11 @@ impl<'a> Work<'a> {
             return Err(Failure::new(Exit::Differences, message).with_cure(cure));
         }
         if filled.refused > 0 {
-            let message = format!("{} rows do not fit the stream's columns and were not written", filled.refused);
-            return Err(Failure::new(Exit::Partial, message)
-                .with_cure("Correct the stream's declaration, or the rows; the messages above say what is wrong."));
+            let message =
+                format!("{} rows do not fit the stream's columns and were not written", filled.refused);
+            return Err(Failure::new(Exit::Partial, message).with_cure(
+                "Correct the stream's declaration, or the rows; the messages above say what is wrong.",
+            ));
         }
         Ok(())
     }

@@ -57,7 +57,9 @@ impl Signals {
                 format!("GRANT SELECT, INSERT, DELETE ON {SIGNAL_TABLE} TO {role}."),
             ),
             (Some(true), false) => (
-                format!("{SIGNAL_TABLE} is not in publication {publication}: the connector would never see a signal"),
+                format!(
+                    "{SIGNAL_TABLE} is not in publication {publication}: the connector would never see a signal"
+                ),
                 format!("ALTER PUBLICATION {publication} ADD TABLE {SIGNAL_TABLE}."),
             ),
         };
@@ -70,7 +72,8 @@ impl Signals {
         let name = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
         let condition = if filter.is_empty() { "true" } else { filter };
         let sql = format!("EXPLAIN SELECT * FROM {}.{} WHERE {condition}", name(schema), name(table));
-        let planned = sqlx::query_scalar(AssertSqlSafe(sql)).persistent(false).fetch_all(&mut self.connection);
+        let planned =
+            sqlx::query_scalar(AssertSqlSafe(sql)).persistent(false).fetch_all(&mut self.connection);
         let lines: Vec<String> = planned.await.map_err(|error| match error {
             sqlx::Error::Database(reason) => Failure::new(
                 Exit::Usage,

@@ -18,7 +18,8 @@ const SHOWN: usize = 10;
 /// What there is to be done.
 pub(super) fn plan(stream: &Stream, plan: &Plan, args: &BackfillArgs) -> String {
     let Plan { windows, rows, bytes, there, by_time, sample } = plan;
-    let mut text = format!("{}: {} -> {}, from a snapshot of PostgreSQL\n", stream.name, stream.source, stream.table);
+    let mut text =
+        format!("{}: {} -> {}, from a snapshot of PostgreSQL\n", stream.name, stream.source, stream.table);
     let mut line = |name: &str, value: String| {
         let _ = writeln!(text, "  {name:<8} {value}");
     };
@@ -43,7 +44,10 @@ pub(super) fn plan(stream: &Stream, plan: &Plan, args: &BackfillArgs) -> String 
         line("time", format!("about {time} with {} connections, judged by the sample", args.connections));
     }
     if !by_time && windows.len() > 1 {
-        line("note", format!("no index begins with {}: each window takes a pass over the table", stream.time));
+        line(
+            "note",
+            format!("no index begins with {}: each window takes a pass over the table", stream.time),
+        );
     }
     let _ = writeln!(text, "nothing was written; the same with --execute writes what is missing");
     text

@@ -38,7 +38,8 @@ mod tests {
     #[test]
     fn a_table_is_read_as_long_as_it_is_named() {
         let collections = r#"[{"incremental_snapshot_collections_id":"public.likes"}]"#;
-        let offsets = |offset: Value| json!({"offsets": [{"partition": {"server": "cdc"}, "offset": offset}]});
+        let offsets =
+            |offset: Value| json!({"offsets": [{"partition": {"server": "cdc"}, "offset": offset}]});
         let reading = Reading::of(&offsets(
             json!({"lsn_proc": 41, "lsn": 40, "incremental_snapshot_collections": collections}),
         ))

@@ -16,8 +16,8 @@ use nova_reconcile::{
 };
 use nova_streams::{Stream, StreamSet};
 
-pub use args::ReconcileArgs;
 pub use args::Instant;
+pub use args::ReconcileArgs;
 use args::{HistoryArgs, ReconcileCommand};
 pub use progress::Told;
 pub use worker::{NAME, ReconcileWorker};
