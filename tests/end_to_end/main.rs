@@ -8,6 +8,7 @@
 
 mod admin;
 mod audit;
+mod backfill;
 mod bad_input;
 mod canary;
 mod checks;
@@ -33,8 +34,8 @@ mod recovery;
 mod repair;
 mod replay;
 mod replay_refusals;
-#[expect(dead_code, reason = "the scenarios that follow a page come after it")]
 mod runbook;
+mod runbooks;
 mod stage;
 mod status;
 mod topics;
@@ -69,6 +70,7 @@ fn trials(stage: &Arc<Stage>) -> Vec<Trial> {
         stage.trial("dlq", dlq::dlq),
         stage.trial("repair", repair::repair),
         stage.trial("replay_refusals", replay_refusals::replay_refusals),
+        stage.trial("backfill", backfill::backfill),
         stage.trial("outbox_events", outbox::events),
         stage.trial("outbox_told_again", outbox::events_told_again),
         stage.trial("outbox_days", outbox::outbox_days),
@@ -95,8 +97,10 @@ fn trials(stage: &Arc<Stage>) -> Vec<Trial> {
         stage.trial_that_spoils_within("replay", replay::LIMIT, replay::replay),
         stage.trial_that_spoils("reconcile_runs", reconcile_runs::reconcile_runs),
         stage.trial_that_spoils("reconcile_finds", reconcile::reconcile_finds),
+        stage.trial("runbook_expired", runbooks::expired),
+        stage.trial("runbook_restored", runbooks::restored),
         stage.trial("disk_full", disk_full::disk_full),
-        stage.trial_that_spoils("lost_slot", recovery::lost_slot),
+        stage.trial("lost_slot", recovery::lost_slot),
     ]
 }
 

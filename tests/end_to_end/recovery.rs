@@ -2,9 +2,9 @@
 
 use anyhow::{Result, ensure};
 use serde_json::Value;
-use xtask::compare::compare_all;
 
-use crate::checks::{TABLES, each_key_there_or_not, goes_on};
+use crate::checks::{equal, goes_on};
+use crate::runbook::Runbook;
 use crate::wait::{s, until};
 use crate::world::World;
 
@@ -36,8 +36,7 @@ pub(crate) async fn failed_task(world: &mut World) -> Result<()> {
 }
 
 /// GIVEN a slot whose WAL was thrown away while the connector stood / THEN `doctor` and `status` say so;
-/// WHEN `nova connector resnapshot` has been run / THEN ClickHouse has every row of PostgreSQL once, and besides
-/// them only the rows that were deleted meanwhile.
+/// WHEN the page of the runbooks is followed / THEN both sides are equal, although rows were deleted meanwhile.
 pub(crate) async fn lost_slot(world: &mut World) -> Result<()> {
     goes_on(world).await?;
     rest(world, reqwest::Method::PUT, "/stop").await?;
@@ -53,17 +52,11 @@ pub(crate) async fn lost_slot(world: &mut World) -> Result<()> {
     ensure!(dry.code == Some(0) && dry.stdout.contains("Nothing was done"), "{dry:?}");
     ensure!(wal_status(world).await?.as_deref() == Some("lost"), "a dry run has changed the slot");
     ensure!(has_offsets(world).await?, "a dry run has deleted the offsets");
-    let done = world.nova(&["connector", "resnapshot", "--execute"]).await?;
-    ensure!(done.code == Some(0) && done.stdout.contains("reading the tables again"), "{done:?}");
-    world.note(&done.stdout);
+    let page = Runbook::read("lost-slot.md", "The way back")?;
+    page.follow(world, async |_: &mut World, _: &str| Ok(false)).await?;
     ensure!(wal_status(world).await?.is_some_and(|status| status != "lost"), "the slot is not a new one");
-    let left = deleted_rows_left(world).await?;
-    ensure!(left > 0, "no row was deleted meanwhile, so this shows nothing of them");
-    // And on from there.
-    world.traffic(2, 100.0).await?;
-    let now = deleted_rows_left(world).await?;
-    ensure!(now <= left, "{left} rows were left, and now {now}");
-    Ok(())
+    equal(world).await?;
+    goes_on(world).await
 }
 
 /// Throws WAL away behind the slot, as `max_slot_wal_keep_size` does when a connector stands for too long.
@@ -124,24 +117,6 @@ async fn told(world: &mut World) -> Result<()> {
 async fn has_offsets(world: &World) -> Result<bool> {
     let offsets = rest(world, reqwest::Method::GET, "/offsets").await?;
     Ok(offsets["offsets"].as_array().is_some_and(|offsets| !offsets.is_empty()))
-}
-
-/// Each row of PostgreSQL is there once, as it is now; answers how many are there that PostgreSQL has no more.
-async fn deleted_rows_left(world: &World) -> Result<u64> {
-    until("every row of PostgreSQL is in ClickHouse once", s(90), async || {
-        let mut left = 0;
-        for table in compare_all(world.postgres(), world.clickhouse()?).await? {
-            // A row that is missing, or an old version of one, would not add up.
-            let surplus = table.clickhouse_rows - i64::try_from(table.postgres_rows)?;
-            ensure!(surplus == i64::try_from(table.different)?, "{table:?}");
-            left += table.different;
-        }
-        for table in TABLES {
-            each_key_there_or_not(world, table).await?;
-        }
-        Ok(left)
-    })
-    .await
 }
 
 pub(crate) async fn rest(world: &World, method: reqwest::Method, path: &str) -> Result<Value> {

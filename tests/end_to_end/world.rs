@@ -104,10 +104,34 @@ impl World {
     /// Sends `signal` to the worker, waits for its end, and starts a new one in its place. Answers the exit code.
     pub(crate) async fn replace_worker(&mut self, signal: Signal) -> Result<Option<i32>> {
         let code = ended(&self.worker.process, signal).await?;
+        self.start_worker().await?;
+        Ok(code)
+    }
+
+    /// Ends the worker in order; until [`World::start_worker`] there is none.
+    pub(crate) async fn stop_worker(&self) -> Result<()> {
+        ended(&self.worker.process, Signal::SIGTERM).await.map(drop)
+    }
+
+    /// Starts a worker in the place of one that has ended.
+    pub(crate) async fn start_worker(&mut self) -> Result<()> {
         self.started += 1;
         let log = format!("cdc-{}", self.started);
         self.worker = self.installation.run_worker(&log, &["cdc"]).await?;
-        Ok(code)
+        Ok(())
+    }
+
+    /// Ends both workers.
+    pub(crate) async fn stop_workers(&self) -> Result<()> {
+        self.stop_worker().await?;
+        ended(&self.events.process, Signal::SIGTERM).await.map(drop)
+    }
+
+    /// Starts both again.
+    pub(crate) async fn start_workers(&mut self) -> Result<()> {
+        self.start_worker().await?;
+        self.events = self.installation.run_worker(&format!("events-{}", self.started), &["events"]).await?;
+        Ok(())
     }
 
     /// Lets the application write for so long, with a new seed.

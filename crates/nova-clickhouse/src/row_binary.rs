@@ -128,6 +128,26 @@ impl RowBinaryBlock {
         self.has_doubts |= standing != Standing::New;
     }
 
+    /// Appends a row of a state's bytes, with the cells of the lineage columns.
+    ///
+    /// # Errors
+    /// A cell that its column does not hold; the block is as it was.
+    pub(crate) fn append_state(
+        &mut self,
+        id: RowId,
+        state: &[u8],
+        lineage: &[Cell<'_>],
+    ) -> Result<(), PipelineError> {
+        let layout = Arc::clone(&self.layout);
+        let (_, columns) = layout.columns.split_at(layout.declared);
+        let mut bytes = Vec::new();
+        for (column, cell) in columns.iter().zip(lineage) {
+            column.encoder.write(cell, &mut bytes).map_err(|misfit| unfit(&layout, column, cell, misfit))?;
+        }
+        self.append(id, Standing::New, state, &bytes);
+        Ok(())
+    }
+
     /// The body of the insert: the same bytes for every attempt, none of them copied.
     pub(crate) fn body(&self) -> Bytes {
         Bytes::from_owner(SharedBody(Arc::clone(&self.body)))

@@ -48,6 +48,8 @@ pub use position::Position;
 pub use reading::{Became, Reading};
 pub use redelivery::{Formed, Lacking, Redelivery};
 pub use replay::{Chunk, Replay, ReplayParts, Replayable, Replayed};
-pub use sink::{Block, MessageRows, REPAIR_PARTITION, Resolved, RowId, Seen, Sink, Standing};
+pub use sink::{
+    BACKFILL_PARTITION, Block, MessageRows, REPAIR_PARTITION, Resolved, RowId, Seen, Sink, Standing,
+};
 pub use source::{Committed, OffsetCommit, Source, SourceEvent, SourceMessage, StartAt, Watermarks};
 pub use stream_worker::{Connect, Connected, Endpoints, StreamWorker};

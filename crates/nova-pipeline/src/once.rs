@@ -39,6 +39,26 @@ impl<K: Sink> Once<K> {
         Self { delivery }
     }
 
+    /// The same with as many attempts as it takes, until `stop`; `status` says meanwhile what is waited for.
+    #[must_use]
+    pub fn patient(mut self, status: Arc<StatusCell>, stop: CancellationToken) -> Self {
+        self.delivery.retry = PipelineOptions::default().retry_policy();
+        self.delivery.status = status;
+        self.delivery.shutdown = stop;
+        self
+    }
+
+    /// Repeats a question to the table as an insert is repeated; `what` names it.
+    ///
+    /// # Errors
+    /// The last one of `question`.
+    pub async fn asked<T, F>(&self, what: &str, question: impl FnMut() -> F) -> Result<T, PipelineError>
+    where
+        F: Future<Output = Result<T, PipelineError>>,
+    {
+        self.delivery.retried(what, question).await
+    }
+
     /// An empty block for the table.
     pub fn block(&self) -> K::Block {
         self.delivery.sink.block()

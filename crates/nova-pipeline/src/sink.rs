@@ -16,6 +16,9 @@ use crate::{PipelineError, Ranges};
 /// for a partition's rows ever meets them; what asks for a topic's rows does.
 pub const REPAIR_PARTITION: i32 = i32::MAX;
 
+/// The same for the rows that `nova backfill` writes.
+pub const BACKFILL_PARTITION: i32 = i32::MAX - 1;
+
 /// Which row of which message: the lineage that a row carries in its table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RowId {

@@ -90,7 +90,7 @@ impl TimeColumn {
     }
 
     /// Milliseconds since 1970, `Int64`.
-    fn milliseconds(&self) -> String {
+    pub(crate) fn milliseconds(&self) -> String {
         let name = ch_name(&self.name);
         if let ColumnType::Nullable(inner) = &self.column_type {
             return format!("ifNull({}, toInt64(-9223372036854775808))", milliseconds(&name, inner));
@@ -98,8 +98,16 @@ impl TimeColumn {
         milliseconds(&name, &self.column_type)
     }
 
-    /// A condition that the primary key can use.
-    fn between(&self, (from, to): (Option<i64>, Option<i64>)) -> String {
+    /// A condition for rows whose time PostgreSQL has between two milliseconds since 1970; it has more digits.
+    pub(crate) fn near(&self, first_ms: i64, last_ms: i64) -> String {
+        let has_clock = matches!(&self.column_type, ColumnType::DateTime | ColumnType::DateTime64(_));
+        let cut = if has_clock { 1_000 } else { 86_400_000 };
+        let range = (Some(first_ms.saturating_sub(cut)), Some(last_ms.saturating_add(1)));
+        format!("1{}", self.between(range))
+    }
+
+    /// A condition that the primary key can use, to follow others.
+    pub(crate) fn between(&self, (from, to): (Option<i64>, Option<i64>)) -> String {
         let has_clock = matches!(&self.column_type, ColumnType::DateTime | ColumnType::DateTime64(_));
         let (column, instant): (String, fn(i64) -> String) = if has_clock {
             (ch_name(&self.name), |ms| format!("fromUnixTimestamp64Milli(toInt64({ms}), 'UTC')"))
@@ -281,18 +289,27 @@ impl ClickHouseSide<'_> {
 
     /// The visible rows of the topic between two times.
     fn rows(&self, range: (Option<i64>, Option<i64>)) -> String {
-        format!(
-            "{} WHERE topic = {} AND {}{}",
-            ch_name(&self.stream.table),
-            ch_literal(&self.stream.topic),
-            self.visible,
-            self.time.between(range)
-        )
+        rows_between(self.stream, &self.visible, self.time, range)
     }
 
     fn settings(&self) -> String {
         format!(" SETTINGS select_sequential_consistency = 1, max_threads = {}", self.parallel.max(1))
     }
+}
+
+/// The stream's rows between two times (milliseconds since 1970) that satisfy `visible`, as what stands behind FROM.
+pub(crate) fn rows_between(
+    stream: &Stream,
+    visible: &str,
+    time: &TimeColumn,
+    range: (Option<i64>, Option<i64>),
+) -> String {
+    format!(
+        "{} WHERE topic = {} AND {visible}{}",
+        ch_name(&stream.table),
+        ch_literal(&stream.topic),
+        time.between(range)
+    )
 }
 
 fn list(numbers: &[i64]) -> String {

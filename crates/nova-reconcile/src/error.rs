@@ -30,7 +30,7 @@ pub enum ReconcileError {
     #[error(transparent)]
     Pipeline(#[from] PipelineError),
     /// The stream is declared in a way that cannot be compared.
-    #[error("stream `{stream}` cannot be reconciled: {reason}")]
+    #[error("stream `{stream}`: {reason}")]
     Refused {
         /// The stream.
         stream: String,

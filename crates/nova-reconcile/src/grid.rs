@@ -77,19 +77,25 @@ impl Grid {
     /// PostgreSQL's condition for rows of the windows from `first` to `last`, by the bare column, so that an index or
     /// the bounds of partitions can be used. A `timestamp` or `date` is compared in the session's time zone, UTC.
     pub(crate) fn postgres_rows(&self, time: &str, first: i64, last: i64) -> String {
-        let time = pg_name(time);
-        match self.range(first, last) {
-            (Some(from), Some(to)) => format!("{time} >= {} AND {time} < {}", instant(from), instant(to)),
-            (Some(from), None) => format!("{time} >= {}", instant(from)),
-            (None, Some(to)) => format!("({time} < {} OR {time} IS NULL)", instant(to)),
-            (None, None) => "true".to_owned(),
-        }
+        between(time, self.range(first, last))
     }
 
     /// The windows' begins as an array of PostgreSQL.
     pub(crate) fn postgres_begins(&self, windows: &[i64]) -> String {
         let begins: Vec<String> = windows.iter().map(|window| instant(self.bounds(*window).0)).collect();
         format!("ARRAY[{}]", begins.join(", "))
+    }
+}
+
+/// PostgreSQL's condition for rows between two times, in milliseconds; `None`: without end. A row without a time lies
+/// before the first one.
+pub(crate) fn between(time: &str, range: (Option<i64>, Option<i64>)) -> String {
+    let time = pg_name(time);
+    match range {
+        (Some(from), Some(to)) => format!("{time} >= {} AND {time} < {}", instant(from), instant(to)),
+        (Some(from), None) => format!("{time} >= {}", instant(from)),
+        (None, Some(to)) => format!("({time} < {} OR {time} IS NULL)", instant(to)),
+        (None, None) => "true".to_owned(),
     }
 }
 

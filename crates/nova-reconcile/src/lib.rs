@@ -4,6 +4,7 @@
 //! are restricted to the transactions that the snapshot sees.
 
 pub mod audit;
+pub mod backfill;
 pub mod history;
 pub mod metrics;
 pub mod render;

@@ -74,6 +74,27 @@ fn value(column: &SourceColumn, encoding: Option<BytesEncoding>) -> String {
     }
 }
 
+/// The `after` image as one JSON object.
+pub(crate) fn whole(image: &[String]) -> String {
+    let inside = |object: &String| {
+        let inner = object.strip_prefix('{').and_then(|object| object.strip_suffix('}'));
+        inner.unwrap_or_default().to_owned()
+    };
+    format!("{{{}}}", image.iter().map(inside).collect::<Vec<_>>().join(","))
+}
+
+/// The message by which Debezium would tell that a snapshot read this image, at a position in the log and in a
+/// transaction.
+pub(crate) fn message(stream: &Stream, image: &str, lsn: u64, transaction: u64) -> String {
+    let (schema, table) = stream.source.split_once('.').unwrap_or(("public", &stream.source));
+    let name = |text: &str| serde_json::Value::from(text).to_string();
+    format!(
+        r#"{{"before":null,"after":{image},"source":{{"version":"3","connector":"postgresql","name":"nova","ts_ms":0,"snapshot":"false","db":"nova","schema":{},"table":{},"txId":{transaction},"lsn":{lsn}}},"op":"r","ts_ms":0}}"#,
+        name(schema),
+        name(table)
+    )
+}
+
 /// The row that an image and a key's texts stand for.
 pub(crate) fn read(
     stream: &Stream,
@@ -81,11 +102,7 @@ pub(crate) fn read(
     image: &[String],
     key: Vec<Option<String>>,
 ) -> SourceRow {
-    let inside = |object: &String| {
-        let inner = object.strip_prefix('{').and_then(|object| object.strip_suffix('}'));
-        inner.unwrap_or_default().to_owned()
-    };
-    let image = format!("{{{}}}", image.iter().map(inside).collect::<Vec<_>>().join(","));
+    let image = whole(image);
     let key: Vec<Column> =
         stream.key.iter().cloned().zip(key).map(|(name, value)| Column { name, value }).collect();
     if let Some((source_key, columns)) = mapped(stream, mapping, &image) {
@@ -96,13 +113,7 @@ pub(crate) fn read(
 }
 
 fn mapped(stream: &Stream, mapping: &Mapping, image: &str) -> Option<(Uuid, Vec<Column>)> {
-    let (schema, table) = stream.source.split_once('.').unwrap_or(("public", &stream.source));
-    let name = |text: &str| serde_json::Value::from(text).to_string();
-    let message = format!(
-        r#"{{"before":null,"after":{image},"source":{{"version":"3","connector":"postgresql","name":"nova","ts_ms":0,"snapshot":"false","db":"nova","schema":{},"table":{},"txId":1,"lsn":1}},"op":"r","ts_ms":0}}"#,
-        name(schema),
-        name(table)
-    );
+    let message = message(stream, image, 1, 1);
     let event = match stream.format {
         Format::Envelope => decode_event(image.as_bytes(), EventOrigin::default()).ok()?,
         Format::Debezium => {

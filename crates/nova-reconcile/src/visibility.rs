@@ -54,6 +54,21 @@ impl Visibility {
     }
 }
 
+/// Where rows stand that a command writes as of a snapshot: this snapshot and all later ones see them, and what is
+/// committed after it comes behind them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Position {
+    pub(crate) lsn: u64,
+    pub(crate) tx: u64,
+}
+
+impl From<&SnapshotTaken> for Position {
+    /// The last transaction that every later snapshot sees, too, at the snapshot's place in the log.
+    fn from(snapshot: &SnapshotTaken) -> Self {
+        Self { lsn: snapshot.lsn, tx: snapshot.xmin.saturating_sub(1) }
+    }
+}
+
 /// ClickHouse's condition for rows that carry the whole 64 bits of the transaction that wrote them, as events do.
 pub(crate) fn exact(snapshot: &SnapshotTaken) -> String {
     let SnapshotTaken { xmin, xmax, running, .. } = snapshot;

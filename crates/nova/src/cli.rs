@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{ArgGroup, Args, Parser, Subcommand};
 
 use crate::audit::AuditArgs;
+use crate::backfill::BackfillArgs;
 use crate::completions::CompletionsArgs;
 use crate::connector::ConnectorCommand;
 use crate::dlq::DlqCommand;
@@ -131,6 +132,17 @@ pub enum Command {
     /// Dead letters: messages that could not become rows. List, show, retry or discard them.
     #[command(subcommand)]
     Dlq(DlqCommand),
+    /// Write rows of PostgreSQL that ClickHouse lacks, as of a snapshot, beside the live stream; without --execute, only say
+    /// what there is to be done.
+    ///
+    /// For history that was never streamed, and for what an outage took away and no topic holds any more. Can be killed and
+    /// given again: it goes on, and nothing is written twice. Exit code 3: keys differ, and were left to `nova repair`; 4:
+    /// rows do not fit the columns.
+    #[command(after_help = "Examples:\n  nova backfill --stream likes\n  \
+        nova backfill --stream likes --until 2026-01-01T00:00:00Z --max-rows-per-second 20000 --execute\n  \
+        nova backfill --stream posts --where \"visibility = 'public'\" --execute\n  \
+        nova backfill --stream likes --through debezium --execute")]
+    Backfill(BackfillArgs),
     /// Compare PostgreSQL with ClickHouse as of one snapshot, while writes go on. Exit code 3: they differ; 4: not all could
     /// be compared.
     #[command(after_help = "Examples:\n  nova reconcile\n  nova reconcile --stream likes --since 2h -o json")]

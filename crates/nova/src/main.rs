@@ -8,6 +8,7 @@ mod out;
 mod actor;
 mod admin;
 mod audit;
+mod backfill;
 mod cli;
 mod completions;
 mod config;
@@ -84,6 +85,7 @@ async fn dispatch(cli: &Cli) -> Outcome {
         Command::Doctor(args) => doctor::run(args, &config, &streams).await,
         Command::Status(args) => status::run(args, &config, &streams).await,
         Command::Lag(args) => lag::run(args, &config, &streams).await,
+        Command::Backfill(args) => backfill::run(args, &config, &streams).await,
         Command::Audit(args) => audit::run(args, &config, &streams).await,
         Command::Dlq(command) => dlq::run(command, &config, &streams).await,
         Command::Repair(command) => repair::run(command, &config, &streams).await,

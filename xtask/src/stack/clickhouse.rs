@@ -157,16 +157,20 @@ fn launch(
     port: u16,
     password: &str,
 ) -> Result<Launch> {
+    let config = |content: String| {
+        let path = home.join("config.xml");
+        let mut file =
+            fs::OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&path)?;
+        std::io::Write::write_all(&mut file, content.as_bytes())
+            .with_context(|| format!("writing {}", path.display()))?;
+        anyhow::Ok(path.display().to_string())
+    };
+    fs::create_dir_all(home.join(clickhouse_config::BACKUPS))?;
     let (program, args, envs) = match source {
         ClickHouseSource::External { .. } => bail!("an external ClickHouse is not started"),
         ClickHouseSource::Binary(program) => {
-            let config = clickhouse_config::server(home, port, password);
-            let path = home.join("config.xml");
-            let mut file =
-                fs::OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&path)?;
-            std::io::Write::write_all(&mut file, config.as_bytes())
-                .with_context(|| format!("writing {}", path.display()))?;
-            (program.clone(), vec!["server".to_owned(), format!("--config-file={}", path.display())], vec![])
+            let path = config(clickhouse_config::server(home, port, password))?;
+            (program.clone(), vec!["server".to_owned(), format!("--config-file={path}")], vec![])
         }
         ClickHouseSource::Embedded { program, library } => {
             let args = vec![
@@ -176,6 +180,8 @@ fn launch(
                 home.join("data").display().to_string(),
                 "--listen".to_owned(),
                 format!("127.0.0.1:{port}"),
+                "--config-file".to_owned(),
+                config(clickhouse_config::engine(home))?,
             ];
             (program.clone(), args, vec![("EMBEDDED_CLICKHOUSE_PASSWORD".to_owned(), password.to_owned())])
         }

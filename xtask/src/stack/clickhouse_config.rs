@@ -1,8 +1,18 @@
-//! The configuration file for a `clickhouse` binary of the machine.
+//! The configuration files for a `clickhouse` binary of the machine, and for the embedded engine.
 //!
 //! Invariant: it listens for HTTP on 127.0.0.1 only, and everything it writes lies in the stack's folder.
 
 use std::path::Path;
+
+/// Where a server's backups may be, below its folder.
+pub(super) const BACKUPS: &str = "backups";
+
+/// The embedded engine's XML: the little that it cannot be told otherwise.
+#[must_use]
+pub(super) fn engine(home: &Path) -> String {
+    let home = escape(&home.display().to_string());
+    format!("<clickhouse><backups><allowed_path>{home}/{BACKUPS}/</allowed_path></backups></clickhouse>\n")
+}
 
 /// The server's XML; `home` is its folder, the password that of the user `default`.
 /// <https://clickhouse.com/docs/operations/server-configuration-parameters/settings>
@@ -20,6 +30,7 @@ pub(super) fn server(home: &Path, http_port: u16, password: &str) -> String {
   <user_files_path>{home}/user_files/</user_files_path>
   <format_schema_path>{home}/format_schemas/</format_schema_path>
   <user_directories><users_xml><path>{home}/config.xml</path></users_xml></user_directories>
+  <backups><allowed_path>{home}/{BACKUPS}/</allowed_path></backups>
   <mark_cache_size>268435456</mark_cache_size>
   <profiles><default/></profiles>
   <quotas><default/></quotas>
@@ -51,5 +62,7 @@ mod tests {
         assert!(xml.contains("<http_port>8123</http_port>"));
         assert!(xml.contains("<path>/tmp/a&amp;b/data/</path>"));
         assert!(xml.contains("<password>x&lt;y</password>"));
+        let backups = "<backups><allowed_path>/tmp/a&amp;b/backups/</allowed_path></backups>";
+        assert!(xml.contains(backups) && engine(Path::new("/tmp/a&b")).contains(backups));
     }
 }

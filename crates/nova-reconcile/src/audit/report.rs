@@ -46,6 +46,9 @@ pub struct StreamAudit {
     pub partitions: Vec<PartitionAudit>,
     /// Rows of the topic that `nova repair` wrote, over all time; they are no message's, and no finding.
     pub repair_rows: u64,
+    /// The same of `nova backfill`.
+    #[serde(default)]
+    pub backfill_rows: u64,
     /// Findings by kind, also those that are not listed.
     pub tally: BTreeMap<FindingKind, u64>,
     /// The findings, up to the run's limit, in the order of partitions and offsets.

@@ -63,6 +63,7 @@ fn report() -> AuditReport {
         verdict: AuditVerdict::Findings,
         partitions: vec![partition],
         repair_rows: 6,
+        backfill_rows: 0,
         tally: tally.into(),
         findings,
         listed_all: false,

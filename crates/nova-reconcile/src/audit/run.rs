@@ -9,8 +9,8 @@ use std::ops::{Range, RangeInclusive};
 use nova_clickhouse::{PlainRow, RowBinaryBlock, TableSink};
 use nova_kafka::{KafkaConnection, RangeReader};
 use nova_pipeline::{
-    Became, ErrorKind, PipelineError, Policy, REPAIR_PARTITION, Ranges, Reading, Sink, SourceMessage as _,
-    Standing,
+    BACKFILL_PARTITION, Became, ErrorKind, PipelineError, Policy, REPAIR_PARTITION, Ranges, Reading, Sink,
+    SourceMessage as _, Standing,
 };
 use nova_streams::Mapping;
 
@@ -52,16 +52,16 @@ pub async fn audit(
     for part in &plan.partitions {
         partitions.push(run.partition(part.clone()).await?);
     }
-    let (repair_rows, mut notes) = run.other_partitions().await?;
+    let Others { repair_rows, backfill_rows, mut notes } = run.other_partitions().await?;
     let listed_all = run.listing.is_whole();
     let Listing { tally, findings, .. } = run.listing;
     if tally.contains_key(&FindingKind::LetterMissing) {
         notes.push(letters.note.clone());
     }
-    if repair_rows > 0 && !tally.is_empty() {
+    if repair_rows + backfill_rows > 0 && !tally.is_empty() {
         notes.push(
-            "what `nova repair` has mended by rows of its own stays a finding here; `nova reconcile` tells whether the \
-             states are right"
+            "what `nova repair` or `nova backfill` has mended by rows of its own stays a finding here; `nova reconcile` \
+             tells whether the states are right"
                 .to_owned(),
         );
     }
@@ -80,6 +80,7 @@ pub async fn audit(
         verdict,
         partitions,
         repair_rows,
+        backfill_rows,
         tally,
         findings,
         listed_all,
@@ -234,15 +235,17 @@ impl Run<'_> {
         Ok(resolved)
     }
 
-    /// Rows of partitions that the topic does not have: those of repairs are counted, the others are findings. And what
+    /// Rows of partitions that the topic does not have: those of commands are counted, the others are findings. And what
     /// else the table knows of the topic that the topic does not know of itself.
-    async fn other_partitions(&mut self) -> Result<(u64, Vec<String>), PipelineError> {
+    async fn other_partitions(&mut self) -> Result<Others, PipelineError> {
         let (sink, topic) = (self.audited.sink, self.plan.topic.as_str());
-        let (mut repairs, mut notes) = (0, Vec::new());
+        let mut others = Others::default();
         for (partition, rows, least) in sink.partitions(topic).await? {
             let Ok(partition) = i32::try_from(partition) else { continue };
             if partition == REPAIR_PARTITION {
-                repairs = rows;
+                others.repair_rows = rows;
+            } else if partition == BACKFILL_PARTITION {
+                others.backfill_rows = rows;
             } else if self.plan.held.iter().all(|lag| lag.partition != partition) {
                 self.listing.add(Finding {
                     kind: FindingKind::NoMessage,
@@ -261,7 +264,7 @@ impl Run<'_> {
         for seen in sink.seen(topic, &all).await? {
             let held = self.plan.held.iter().find(|lag| lag.partition == seen.partition);
             if let Some(lag) = held.filter(|lag| seen.next_offset > lag.high) {
-                notes.push(format!(
+                others.notes.push(format!(
                     "the table has rows of {topic}[{}] up to offset {}, and the partition ends at {}: a topic of the same \
                      name was deleted, and its rows are among those at today's offsets",
                     seen.partition,
@@ -270,8 +273,16 @@ impl Run<'_> {
                 ));
             }
         }
-        Ok((repairs, notes))
+        Ok(others)
     }
+}
+
+/// What the table has of a topic beside the rows of its messages.
+#[derive(Default)]
+struct Others {
+    repair_rows: u64,
+    backfill_rows: u64,
+    notes: Vec<String>,
 }
 
 /// The least and the greatest known position in the write-ahead log of the changes among these rows. What snapshots read

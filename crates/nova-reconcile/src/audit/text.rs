@@ -41,6 +41,9 @@ fn add_stream(text: &mut String, audit: &StreamAudit) {
     if audit.repair_rows > 0 {
         let _ = writeln!(text, "  {} rows of repairs", audit.repair_rows);
     }
+    if audit.backfill_rows > 0 {
+        let _ = writeln!(text, "  {} rows of backfills", audit.backfill_rows);
+    }
     for finding in &audit.findings {
         add_finding(text, topic, finding);
     }

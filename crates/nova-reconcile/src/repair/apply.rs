@@ -15,7 +15,8 @@ use uuid::Uuid;
 
 use super::net::{net, rows_for};
 use super::plan::{Entry, Plan, PlannedRow, StreamPlan};
-use super::rows::{Columns, Places, Position, RowError};
+use super::rows::{Columns, Places, RowError};
+use crate::visibility::Position;
 use crate::{Difference, SnapshotTaken};
 
 /// Rows of a chunk: one insert, and one look at PostgreSQL before it.

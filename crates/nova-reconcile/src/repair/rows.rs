@@ -13,8 +13,8 @@ use uuid::Uuid;
 
 use super::cell::{CellTextError, bytes_from_text, cell_from_text};
 use super::plan::{Entry, Plan, PlannedRow, StreamPlan};
-use crate::SnapshotTaken;
 use crate::cell_text::holds_bytes;
+use crate::visibility::Position;
 
 /// Bits of a row's place in its plan; the bits above them name the plan.
 const PLACE_BITS: u32 = 20;
@@ -72,20 +72,6 @@ impl<'p> Columns<'p> {
     pub(super) fn of(declared: &'p Stream, all: &'p [(String, ColumnType)]) -> Self {
         let names = all.iter().map(|(name, _)| name.as_str());
         Self { all, bytes: names.filter(|name| holds_bytes(declared, name)).collect() }
-    }
-}
-
-/// What makes rows visible from a snapshot on.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Position {
-    lsn: u64,
-    tx: u64,
-}
-
-impl From<&SnapshotTaken> for Position {
-    /// The last transaction that every later snapshot sees, too, at the snapshot's place in the log.
-    fn from(snapshot: &SnapshotTaken) -> Self {
-        Self { lsn: snapshot.lsn, tx: snapshot.xmin.saturating_sub(1) }
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Each test starts servers of its own, which end with it.
 
+mod backfilling;
 mod comparing;
 mod cost;
 mod events;

@@ -63,6 +63,7 @@ mod tests {
             verdict: AuditVerdict::Findings,
             partitions: vec![PartitionAudit::default()],
             repair_rows: 0,
+            backfill_rows: 0,
             tally: [(FindingKind::Missing, 1)].into(),
             findings: vec![finding],
             listed_all: true,

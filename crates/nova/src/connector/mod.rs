@@ -11,6 +11,7 @@ mod cause;
 mod deploy_tests;
 mod outbox;
 mod progress;
+mod reading;
 mod render;
 mod resnapshot;
 mod rest;
@@ -30,6 +31,7 @@ use crate::exit::{Exit, Failure, Outcome};
 
 pub use args::ConnectorCommand;
 pub use cause::Cause;
+pub use reading::Reading;
 pub use render::Rendered;
 pub use rest::{Connect, ConnectError};
 pub use routing::{Routing, SIGNAL_TABLE};

@@ -13,6 +13,7 @@ use serde_json::Value;
 use thiserror::Error;
 use tokio::time::{Instant, sleep};
 
+use super::Reading;
 use super::answer::{Finding, Status, Validated, message_in};
 
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
@@ -178,6 +179,16 @@ impl Connect {
     pub async fn delete_offsets(&self, name: &str) -> Result<(), ConnectError> {
         let what = format!("to delete the offsets of connector {name}");
         self.ask(Method::DELETE, &format!("/connectors/{name}/offsets"), &what, None).await.map(drop)
+    }
+
+    /// Where a registered connector is; nothing before it has written that down.
+    ///
+    /// # Errors
+    /// See [`ConnectError`].
+    pub async fn reading(&self, name: &str) -> Result<Option<Reading>, ConnectError> {
+        let what = format!("the offsets of connector {name}");
+        let offsets: Option<Value> = self.find(&format!("/connectors/{name}/offsets"), &what).await?;
+        Ok(offsets.as_ref().and_then(Reading::of))
     }
 
     async fn find<T: for<'de> Deserialize<'de>>(

@@ -16,9 +16,10 @@ use nova_reconcile::{
 };
 use nova_streams::{Stream, StreamSet};
 
+pub use args::Instant;
 pub use args::ReconcileArgs;
 use args::{HistoryArgs, ReconcileCommand};
-use progress::Told;
+pub use progress::Told;
 pub use worker::{NAME, ReconcileWorker};
 
 use crate::cli::Output;

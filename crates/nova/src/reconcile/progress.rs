@@ -8,14 +8,14 @@ use indicatif::ProgressBar;
 use nova_reconcile::{Progress, Waiting};
 
 /// Shown until dropped.
-pub(super) struct Told {
+pub struct Told {
     bar: Option<ProgressBar>,
     /// The step of the last line.
     last: Mutex<String>,
 }
 
 impl Told {
-    pub(super) fn start() -> Self {
+    pub fn start() -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::new_spinner().with_message("taking a snapshot");
             bar.enable_steady_tick(Duration::from_millis(100));
@@ -24,7 +24,7 @@ impl Told {
         Self { bar, last: Mutex::new(String::new()) }
     }
 
-    pub(super) fn tell(&self, progress: &Progress) {
+    pub fn tell(&self, progress: &Progress) {
         let (step, figure) = match progress {
             Progress::Waiting(Waiting::Slot { bytes }) => (
                 "waiting for the replication slot".to_owned(),

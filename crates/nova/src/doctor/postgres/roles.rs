@@ -4,6 +4,7 @@ use sqlx::PgConnection;
 
 use super::{GROUP, connect, refused};
 use crate::config::Config;
+use crate::connector::SIGNAL_TABLE;
 use crate::doctor::check::Check;
 
 pub(super) async fn checks(connection: &mut PgConnection, user: &str) -> Result<Vec<Check>, sqlx::Error> {
@@ -11,7 +12,7 @@ pub(super) async fn checks(connection: &mut PgConnection, user: &str) -> Result<
     let found: Option<(bool, bool)> =
         sqlx::query_as("SELECT rolreplication, rolsuper FROM pg_roles WHERE rolname = $1")
             .bind(user)
-            .fetch_optional(connection)
+            .fetch_optional(&mut *connection)
             .await?;
     let role = match found {
         None => {
@@ -29,6 +30,20 @@ pub(super) async fn checks(connection: &mut PgConnection, user: &str) -> Result<
         }
         Some((true, false)) => GROUP.ok(&name, "REPLICATION, no superuser"),
     };
+    let signals: Option<bool> = sqlx::query_scalar(
+        "SELECT has_table_privilege($1::name, signals, 'SELECT') AND has_table_privilege($1::name, signals, 'INSERT') \
+         AND has_table_privilege($1::name, signals, 'DELETE') FROM (SELECT to_regclass($2)::oid AS signals) AS asked",
+    )
+    .bind(user)
+    .bind(SIGNAL_TABLE)
+    .fetch_one(connection)
+    .await?;
+    // Whether the table is there at all is a question of the publication.
+    if signals == Some(false) {
+        let finding = format!("may not read, write and clear {SIGNAL_TABLE}: incremental snapshots fail");
+        let cure = format!("GRANT SELECT, INSERT, DELETE ON {SIGNAL_TABLE} TO {user}.");
+        return Ok(vec![role, GROUP.warn(format!("{name}: signals"), finding, cure)]);
+    }
     Ok(vec![role])
 }
 
