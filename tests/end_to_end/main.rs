@@ -27,13 +27,13 @@ mod offsets;
 mod outages;
 mod outbox;
 mod poison;
+mod rebuild;
 mod reconcile;
 mod reconcile_runs;
 mod recovery;
 mod repair;
 mod replay;
 mod replay_refusals;
-#[expect(dead_code, reason = "the scenarios that follow a page come after it")]
 mod runbook;
 mod stage;
 mod topics;
@@ -92,6 +92,7 @@ fn trials(stage: &Arc<Stage>) -> Vec<Trial> {
         ),
         stage.trial_that_spoils_within("replay", replay::LIMIT, replay::replay),
         stage.trial_that_spoils("reconcile_runs", reconcile_runs::reconcile_runs),
+        stage.trial_that_spoils_within("rebuild", rebuild::LIMIT, rebuild::rebuild),
         stage.trial_that_spoils("reconcile_finds", reconcile::reconcile_finds),
         stage.trial("disk_full", disk_full::disk_full),
         stage.trial_that_spoils("lost_slot", recovery::lost_slot),
