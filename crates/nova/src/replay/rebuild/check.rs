@@ -79,8 +79,9 @@ impl Check {
                 "{messages} messages would have {rows} rows fewer than the table has of them: {}",
                 places.join(", ")
             );
-            let cure = "They are gone from the topic, or today's mapping skips or refuses them. Begin the range behind them \
-                        (--from), correct the mapping, or add --allow-fewer if the rows are to go.";
+            let cure = "They are gone from the topic, today's mapping skips or refuses them, or they are open dead letters. Begin \
+                        the range behind them (--from), correct the mapping, mark the letters (`nova dlq retry`), or add \
+                        --allow-fewer if the rows are to go.";
             return Some(Failure::new(Exit::Differences, message).with_cure(cure));
         }
         let Contradictory { before, after, examples } = &self.contradictory;
@@ -170,8 +171,8 @@ mod tests {
 
     #[test]
     fn both_sides_are_shown_and_equality_is_said() {
-        let text = check().text();
-        assert!(text.contains("202601     8          6") && text.contains("like          8     6"), "{text}");
+        let text = check().text().split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(text.contains("202601 8 6 0 0") && text.contains("like 8 6"), "{text}");
         let equal = Check { partitions: Vec::new(), ..check() };
         assert!(equal.text().contains("already"));
     }

@@ -248,10 +248,7 @@ mod tests {
         ] {
             assert!(text.contains(words), "{words}: {text}");
         }
-        assert!(
-            text.contains("3    10  30        20") && text.contains("`events__rebuild_0` is left"),
-            "{text}"
-        );
+        assert!(text.contains("3    10  30  20") && text.contains("`events__rebuild_0` is left"), "{text}");
         let json = serde_json::to_value(report()).unwrap();
         assert_eq!((&json["mode"], &json["surroundings"]["live"]), (&"rebuild".into(), &"nothing".into()));
     }
