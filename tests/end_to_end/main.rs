@@ -28,6 +28,7 @@ mod offsets;
 mod outages;
 mod outbox;
 mod poison;
+mod rebuild;
 mod reconcile;
 mod reconcile_runs;
 mod recovery;
@@ -96,6 +97,7 @@ fn trials(stage: &Arc<Stage>) -> Vec<Trial> {
         ),
         stage.trial_that_spoils_within("replay", replay::LIMIT, replay::replay),
         stage.trial_that_spoils("reconcile_runs", reconcile_runs::reconcile_runs),
+        stage.trial_that_spoils_within("rebuild", rebuild::LIMIT, rebuild::rebuild),
         stage.trial_that_spoils("reconcile_finds", reconcile::reconcile_finds),
         stage.trial("runbook_expired", runbooks::expired),
         stage.trial("runbook_restored", runbooks::restored),

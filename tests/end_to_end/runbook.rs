@@ -15,6 +15,8 @@ use std::process::Stdio;
 use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 use tokio::process::Command as Process;
 use tokio::time::timeout;
 use xtask::workspace;
@@ -113,15 +115,30 @@ async fn shell(world: &World, line: &str, folder: &Path) -> Result<Answer> {
     );
     let mut process = Process::new("sh");
     process.args(["-c", line]).current_dir(folder).env("PATH", std::env::join_paths(path)?);
-    process.env("NOVA_CONFIG", &world.installation.config).stdin(Stdio::null()).kill_on_drop(true);
+    process.env("NOVA_CONFIG", &world.installation.config);
+    process.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
     let begun = Instant::now();
-    let output = timeout(s(150), process.output()).await.map_err(|_| anyhow!("it did not end"))??;
+    let child = process.spawn()?;
+    let group = child.id().and_then(|id| id.try_into().ok()).map(|id| Group(Pid::from_raw(id)));
+    let output = timeout(s(150), child.wait_with_output()).await.map_err(|_| anyhow!("it did not end"))??;
+    // Its number may be another's by now.
+    std::mem::forget(group);
     Ok(Answer {
         code: output.status.code(),
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
         stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
         took: begun.elapsed(),
     })
+}
+
+/// The processes of one line, ended when nobody waits for them any more.
+struct Group(Pid);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        // They may be ending by themselves.
+        let _ = killpg(self.0, Signal::SIGKILL);
+    }
 }
 
 /// The commands of the numbered list below the heading.

@@ -2,7 +2,7 @@
 //!
 //! [`Client`] sends statements and tells failures apart by exception code; [`TableSink`] is the pipeline's
 //! [`Sink`](nova_pipeline::Sink) for one table; [`TableInfo`] is what start-up and `doctor` ask of a table;
-//! [`Migrator`] brings the DDL of `clickhouse/` into a database.
+//! [`Migrator`] brings the DDL of `clickhouse/` into a database; [`rebuild`] exchanges rows that were made anew.
 //!
 //! Invariant: what a failure means is decided by a number ([`codes`]), never by the words of a message.
 
@@ -26,6 +26,7 @@ mod migrate;
 mod migration;
 mod native;
 mod newest;
+pub mod rebuild;
 mod replay;
 mod resolve;
 mod row_binary;

@@ -20,7 +20,7 @@ use crate::native::{Form, native};
 use crate::spare::Spare;
 
 /// A column as blocks write it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct BlockColumn {
     pub(crate) name: String,
     /// The server's own spelling of the type.
@@ -60,6 +60,11 @@ impl BlockLayout {
 
     pub(crate) fn table(&self) -> &str {
         &self.table
+    }
+
+    /// The same for questions to another table or view of the same columns.
+    pub(crate) fn of_table(&self, table: &str) -> Self {
+        Self::new(table.to_owned(), self.columns.clone())
     }
 
     /// The declared columns, whose values are a row's state.

@@ -28,6 +28,7 @@ const TYPE_MISMATCH: i32 = 53;
 #[derive(Debug, Clone)]
 pub struct TableSink {
     client: Client,
+    /// What questions are put to; see [`TableSink::asking`].
     table: String,
     /// The INSERT, up to the name of the format.
     statement: String,
@@ -71,6 +72,15 @@ impl TableSink {
         let layout = Arc::new(BlockLayout::new(name.clone(), block_columns));
         let has_deduplicate_insert = table.has_deduplicate_insert;
         Ok(Self { client, table: name.clone(), statement, layout, has_deduplicate_insert })
+    }
+
+    /// The same sink, with every question put to another table or view of the same columns: rows go into this one, and what is
+    /// there already is what that one has.
+    #[must_use]
+    pub fn asking(mut self, name: &str) -> Self {
+        self.layout = Arc::new(self.layout.of_table(name));
+        name.clone_into(&mut self.table);
+        self
     }
 
     /// Those of the messages, all of `topic`, whose rows would leave their key in more than one state, or in one twice.

@@ -13,6 +13,8 @@ mod killed;
 mod letters;
 mod lineage;
 mod migrations;
+mod rebuild;
+mod rebuild_filled;
 mod recovery;
 mod repairs;
 mod repeats;

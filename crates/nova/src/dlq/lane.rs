@@ -49,6 +49,11 @@ impl<'s> Lane<'s> {
         Ok(Self { site, stream, sink, redelivery, group, told: HashSet::new() })
     }
 
+    /// The table.
+    pub fn table(&self) -> &str {
+        &self.stream.table
+    }
+
     /// What would become of the letters; nothing is written. `contradictions`: rows that contradict the table are let by.
     pub async fn judge(
         &mut self,

@@ -15,6 +15,7 @@ use super::scan::{Entry, Held, Site, Status};
 use crate::actor;
 use crate::config::Config;
 use crate::exit::{Failure, Outcome};
+use crate::job::refuse_beside_rebuild;
 
 /// Messages that are in memory at once, in bytes.
 const BYTES: usize = 64 << 20;
@@ -45,6 +46,7 @@ pub async fn run(args: &RetryArgs, config: &Config, streams: &StreamSet) -> Outc
         };
         let judged = lane.judge(entries, args.allow_contradictions).await?;
         if args.execute {
+            refuse_beside_rebuild(&site.client, lane.table()).await?;
             lane.execute(&judged, &actor).await?;
         }
         judged.iter().for_each(|(entry, fate)| report.add(Told::of(entry, fate)));

@@ -12,7 +12,8 @@ mod progress;
 pub(crate) mod tests;
 mod work;
 
-use nova_clickhouse::{HEARD_WITHIN, JobKind, JobRow, JobState, Jobs};
+use nova_clickhouse::{Client, HEARD_WITHIN, JobKind, JobRow, JobState, Jobs};
+use nova_pipeline::ErrorKind;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -129,6 +130,29 @@ fn refuse_others(at_work: &[JobRow], own: &JobRow) -> Outcome {
         HEARD_WITHIN.as_secs()
     );
     Err(Failure::new(Exit::Failure, message).with_cure(cure))
+}
+
+/// Refuses to write rows into a table while it is being rebuilt: what comes between a copy and its exchange is gone with what
+/// it was exchanged for, and only what streams deliver is healed.
+///
+/// # Errors
+/// While a rebuild of the table is at work; those of the record.
+pub async fn refuse_beside_rebuild(client: &Client, table: &str) -> Outcome {
+    let at_work = match Jobs::new(client.clone()).at_work(table).await {
+        // Without the table of jobs there are none.
+        Err(error) if error.kind == ErrorKind::SchemaMismatch => return Ok(()),
+        at_work => at_work?,
+    };
+    refuse_rebuild(&at_work)
+}
+
+fn refuse_rebuild(at_work: &[JobRow]) -> Outcome {
+    let rebuild = at_work.iter().find(|row| row.kind == JobKind::Rebuild && !process::is_gone(&row.process));
+    let Some(JobRow { job_id, stream, target, actor, .. }) = rebuild else { return Ok(()) };
+    let message = format!(
+        "`{target}` is being rebuilt (job {job_id} of stream {stream}, by {actor}): rows could be lost"
+    );
+    Err(Failure::new(Exit::Failure, message).with_cure("Wait until it has ended, or stop it by Ctrl-C."))
 }
 
 fn json(value: &impl Serialize) -> Result<String, Failure> {

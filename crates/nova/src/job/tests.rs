@@ -35,6 +35,20 @@ fn another_process_on_the_same_table_is_refused_unless_it_is_gone() {
 }
 
 #[test]
+fn beside_a_rebuild_nothing_else_is_written_and_beside_other_jobs_it_is() {
+    let rebuild = JobRow { kind: JobKind::Rebuild, ..row() };
+    let failure = refuse_rebuild(&[row(), rebuild.clone()]).unwrap_err();
+    assert!(
+        failure.message.contains("`events` is being rebuilt") && failure.message.contains("me@here"),
+        "{failure}"
+    );
+    let mut parts: Vec<String> = process::own().split('/').map(str::to_owned).collect();
+    parts[3] = "1".to_owned();
+    let gone = JobRow { process: parts.join("/"), ..rebuild };
+    assert!(refuse_rebuild(&[row(), gone]).is_ok());
+}
+
+#[test]
 fn what_a_job_wrote_down_is_read_or_named() {
     let row = row();
     let sums = Sums { done: 3, written: 2, ..Sums::default() };

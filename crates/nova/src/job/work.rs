@@ -123,6 +123,14 @@ impl Job {
         Ok(())
     }
 
+    /// Puts on record, now, what was taken note of; returns when that is durable.
+    ///
+    /// # Errors
+    /// Those of the record.
+    pub async fn put_on_record(&self) -> Result<(), PipelineError> {
+        self.record(|_| ()).await.map(drop)
+    }
+
     /// Takes note of rows that were handled, and waits as the pace demands, or until the job is to stop.
     pub async fn pass(&self, rows: usize) {
         lock(&self.pace).took(rows, Instant::now());

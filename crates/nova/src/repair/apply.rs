@@ -17,6 +17,7 @@ use crate::actor;
 use crate::cli::Output;
 use crate::config::Config;
 use crate::exit::{Exit, Failure, Outcome};
+use crate::job::refuse_beside_rebuild;
 use crate::run::{clickhouse_client, compile, declared};
 
 /// Keys that were left out, shown of each stream.
@@ -83,6 +84,7 @@ async fn of_stream(
     let Some(author) = author else {
         return Ok(standing(application.preview().await.map_err(stopped)?, None));
     };
+    refuse_beside_rebuild(client, &stream.table).await?;
     record(client, (plan, &part.stream), author, None).await?;
     let bar = bar(part);
     let written = application.write(&mut |rows| bar.set_position(rows as u64)).await;

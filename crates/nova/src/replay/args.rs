@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use nova_clickhouse::JobKind;
 
 use crate::cli::Output;
@@ -28,6 +28,7 @@ Examples:
   nova replay kafka --stream likes --from earliest --max-rows-per-second 20000 --execute
   nova replay kafka --stream likes --from 4711 --to 4800 --partition 3 --execute
   nova replay kafka --stream likes --from earliest --into likes_copy --execute
+  nova replay kafka --stream likes --from earliest --mode rebuild
 
 Exit codes: 0 done, 4 done but for messages that the result names, 130 interrupted: the same command goes on.";
 
@@ -47,6 +48,16 @@ pub struct KafkaArgs {
     /// This partition alone; can be repeated.
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(i32).range(0..))]
     pub partition: Vec<i32>,
+    /// What becomes of rows that the table has: `missing` leaves them alone, `rebuild` makes all rows of the range anew by
+    /// today's mapping and exchanges them, month by month.
+    #[arg(long, value_enum, default_value_t = Mode::Missing)]
+    pub mode: Mode,
+    /// Rebuild: also where messages would have fewer rows than the table has of them now.
+    #[arg(long)]
+    pub allow_fewer: bool,
+    /// Rebuild: also where more keys than now would not have one state or none.
+    #[arg(long)]
+    pub allow_contradictions: bool,
     /// Write into this table of the same database instead of the stream's own.
     #[arg(long, value_name = "TABLE")]
     pub into: Option<String>,
@@ -63,6 +74,15 @@ pub struct KafkaArgs {
     /// Form of the output.
     #[arg(short, long, value_enum, default_value_t = Output::Table)]
     pub output: Output,
+}
+
+/// What becomes of rows that the table has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Mode {
+    /// They stay; what is missing is written.
+    Missing,
+    /// They give way to those that today's mapping makes.
+    Rebuild,
 }
 
 /// A place in a topic.
@@ -140,16 +160,14 @@ impl KafkaArgs {
         let mut partitions = self.partition.clone();
         partitions.sort_unstable();
         partitions.dedup();
-        let mut command = format!("nova replay kafka --stream {stream} --from {from} --to {to}");
+        let (kind, mode) = match self.mode {
+            Mode::Missing => (JobKind::Replay, ""),
+            Mode::Rebuild => (JobKind::Rebuild, " --mode rebuild"),
+        };
+        let mut command = format!("nova replay kafka --stream {stream}{mode} --from {from} --to {to}");
         command.extend(partitions.iter().map(|partition| format!(" --partition {partition}")));
         command.extend(into.as_ref().map(|into| format!(" --into {into}")));
-        Request {
-            kind: JobKind::Replay,
-            stream: stream.clone(),
-            target: target.to_owned(),
-            command,
-            unit: "messages",
-        }
+        Request { kind, stream: stream.clone(), target: target.to_owned(), command, unit: "messages" }
     }
 }
 
@@ -179,6 +197,9 @@ mod tests {
             from: from("120m").unwrap(),
             to: to("2026-01-31T07:00:00+01:00").unwrap(),
             partition: vec![3, 0, 3],
+            mode: Mode::Missing,
+            allow_fewer: true,
+            allow_contradictions: true,
             into: Some("copy".to_owned()),
             max_rows_per_second: Some(7),
             anew: true,
@@ -187,6 +208,10 @@ mod tests {
         };
         let command = "nova replay kafka --stream likes --from 2h --to 2026-01-31T06:00:00Z --partition 0 --partition 3 --into copy";
         assert_eq!(args.request("copy").command, command);
+        let rebuild = KafkaArgs { mode: Mode::Rebuild, into: None, partition: Vec::new(), ..args };
+        let request = rebuild.request("events");
+        let command = "nova replay kafka --stream likes --mode rebuild --from 2h --to 2026-01-31T06:00:00Z";
+        assert_eq!((request.kind, request.command.as_str()), (JobKind::Rebuild, command));
         let again = Place::Ago(Duration::from_secs(5_400));
         assert_eq!(from(&again.to_string()), Ok(again), "{again}");
     }

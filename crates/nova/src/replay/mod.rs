@@ -5,6 +5,7 @@
 mod args;
 mod bounds;
 mod plan;
+mod rebuild;
 mod report;
 mod work;
 
@@ -15,8 +16,8 @@ use nova_kafka::{KafkaConnection, KafkaDeadLetters};
 use nova_pipeline::{ErrorKind, NewGroup, PipelineError, Replay, ReplayParts};
 use nova_streams::{Mapping, Stream, StreamSet};
 
-use args::KafkaArgs;
 pub use args::ReplayCommand;
+use args::{KafkaArgs, Mode};
 use plan::Plan;
 use report::{Done, GoesOn, Report};
 use work::{Reached, Work};
@@ -30,6 +31,9 @@ use crate::run::{clickhouse_client, compile, declared, kafka_connection, replay_
 /// Runs `nova replay`.
 pub async fn run(command: &ReplayCommand, config: &Config, streams: &StreamSet) -> Outcome {
     let ReplayCommand::Kafka(args) = command;
+    if args.mode == Mode::Rebuild {
+        return rebuild::run(args, config, streams).await;
+    }
     let stream = declared(&args.stream, streams)?;
     let ends = Ends::connect(stream, args, config, streams).await?;
     let group = config.group(&stream.name);
@@ -134,7 +138,9 @@ async fn execute(
         shutdown: job.stop_token(),
     });
     let connection = &ends.connection;
-    let mut work = Work { job: &job, replay: &replay, connection, plan, letters: &letters, reached };
+    let keep = |reached: &Reached| job.advance(reached.sums, reached);
+    let mut work =
+        Work { job: &job, replay: &replay, connection, plan, letters: &letters, reached, keep: &keep };
     let outcome = job.run(Some(&live), work.all()).await;
     Ok((Done::of(&job.standing(), work.reached), outcome))
 }

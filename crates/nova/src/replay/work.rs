@@ -5,15 +5,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use nova_clickhouse::{RowBinaryBlock, TableSink};
+use nova_clickhouse::RowBinaryBlock;
 use nova_kafka::{KafkaConnection, KafkaDeadLetters, RangeReader};
-use nova_pipeline::{Chunk, DeadLetter, ErrorKind, PipelineError, Replay, Replayed, SourceMessage as _};
+use nova_pipeline::{
+    Chunk, DeadLetter, ErrorKind, PipelineError, Replay, Replayable, Replayed, SourceMessage as _,
+};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
 use super::bounds::Part;
 use super::plan::Plan;
-use crate::exit::Failure;
+use crate::exit::{Failure, Outcome};
 use crate::job::{Finish, Job, Sums};
 
 /// Encoded bytes of a chunk; the last message may exceed it.
@@ -56,11 +58,11 @@ pub struct Reached {
 }
 
 /// Everything that the work needs.
-pub struct Work<'w> {
+pub struct Work<'w, K> {
     /// The job.
     pub job: &'w Job,
     /// The way into the table.
-    pub replay: &'w Replay<TableSink, KafkaDeadLetters>,
+    pub replay: &'w Replay<K, KafkaDeadLetters>,
     /// How the brokers are reached.
     pub connection: &'w KafkaConnection,
     /// The plan.
@@ -69,6 +71,8 @@ pub struct Work<'w> {
     pub letters: &'w BTreeSet<(i32, i64)>,
     /// How far it is.
     pub reached: Reached,
+    /// Takes note of how far it is.
+    pub keep: &'w (dyn Fn(&Reached) -> Outcome + Sync),
 }
 
 /// A partition that is read, from wherever it is to go on.
@@ -123,7 +127,7 @@ impl Reached {
     }
 }
 
-impl Work<'_> {
+impl<K: Replayable<Block = RowBinaryBlock>> Work<'_, K> {
     /// Does what is to be done, or as much of it as there is time for.
     pub async fn all(&mut self) -> Result<Finish, Failure> {
         while let Some(part) = self.reached.todo.first().copied() {
@@ -144,7 +148,7 @@ impl Work<'_> {
             let prefetch = async { if goes_on { Some(self.read(&lane, offsets.end).await) } else { None } };
             let (written, read) = tokio::join!(self.replay.write(chunk), prefetch);
             self.reached.note(done, written.map_err(failed)?);
-            self.job.advance(self.reached.sums, &self.reached)?;
+            (self.keep)(&self.reached)?;
             self.job.pass(rows).await;
             if self.job.is_stopping() && !self.reached.todo.is_empty() {
                 return Ok(Finish::Stopped);
