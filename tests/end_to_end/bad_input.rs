@@ -22,12 +22,12 @@ fn case<'a>(args: &[&'a str], code: i32, words: &[&'a str]) -> Case<'a> {
 /// GIVEN a mistake / WHEN `nova` is started / THEN it ends within seconds, says what is wrong, and changes nothing.
 pub(crate) async fn bad_input(world: &mut World) -> Result<()> {
     let holder = std::net::TcpListener::bind("127.0.0.1:0")?;
-    let taken = format!("admin.listen={}", holder.local_addr()?);
+    let taken = format!("monitoring.listen={}", holder.local_addr()?);
     let streams = world.stack.run_dir.subdir("streams")?.join("wrong.toml");
     std::fs::write(&streams, WRONG_STREAMS)?;
     let streams = streams.display().to_string();
     let group = "--set=kafka.group_prefix=never";
-    let admin = "--set=admin.listen=127.0.0.1:0";
+    let admin = "--set=monitoring.listen=127.0.0.1:0";
     let mut cases = vec![
         case(&["migrate", "--set", "clickhouse.password=wrong"], 1, &["default", "password"]),
         case(
@@ -64,7 +64,12 @@ pub(crate) async fn bad_input(world: &mut World) -> Result<()> {
         case(&["run", "--stream", "lieks"], 2, &["no stream `lieks`", "likes"]),
         case(&["run", "cdd"], 2, &["no stream belongs to a worker `cdd`", "cdc"]),
         case(&["run"], 2, &["--stream", "WORKER"]),
-        case(&["run", "cdc", "--set", &taken], 5, &[&taken[13..], "admin.listen", "port"]),
+        case(&["run", "cdc", "--set", &taken], 5, &[&taken[18..], "monitoring.listen", "port"]),
+        case(
+            &["run", "cdc", admin, "--set", "admin.listen=0.0.0.0:0"],
+            2,
+            &["admin.listen", "token", "127.0.0.1"],
+        ),
         case(
             &["run", "--stream", "likes", group, admin],
             1,

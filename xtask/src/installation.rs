@@ -135,7 +135,7 @@ impl Installation {
         envs: Vec<(String, String)>,
     ) -> Result<RunningWorker> {
         let port = free_port()?;
-        let listen = format!("admin.listen=127.0.0.1:{port}");
+        let listen = format!("monitoring.listen=127.0.0.1:{port}");
         let fixed = ["--config", path_text(&self.config)?, "--set", &listen, "run"];
         let process = ServerProcess::spawn(Launch {
             name: "nova run",
@@ -205,7 +205,8 @@ async fn render_config(stack: &Stack, postgres: &PgPool) -> Result<String> {
          owner = \"{owner}\"\nowner_password = \"{owner_password}\"\n\
          [kafka]\nbrokers = \"{brokers}\"\n\
          [connect]\nurl = \"{connect}\"\nreplication_password = \"{replication}\"\npartitions = 4\nreplicas = 1\n\
-         [clickhouse]\nurl = \"{url}\"\ndatabase = \"{DATABASE}\"\nuser = \"{user}\"\npassword = \"{password}\"\n",
+         [clickhouse]\nurl = \"{url}\"\ndatabase = \"{DATABASE}\"\nuser = \"{user}\"\npassword = \"{password}\"\n\
+         [admin]\nlisten = \"127.0.0.1:0\"\n",
         streams = toml_text(path_text(&streams)?),
         port = stack.postgres()?.port(),
         brokers = stack.kafka()?.bootstrap(),

@@ -73,7 +73,8 @@ impl Worker {
         let clickhouse = site.clickhouse()?;
         let text = format!(
             "streams = {streams:?}\n[kafka]\nbrokers = \"{}\"\ngroup_prefix = \"{name}\"\n\
-             [clickhouse]\nurl = \"{}\"\ndatabase = \"{name}\"\nuser = \"{}\"\npassword = \"{}\"\n",
+             [clickhouse]\nurl = \"{}\"\ndatabase = \"{name}\"\nuser = \"{}\"\npassword = \"{}\"\n\
+             [admin]\nlisten = \"\"\n",
             site.kafka()?.bootstrap(),
             clickhouse.url(),
             clickhouse.user(),
@@ -83,7 +84,7 @@ impl Worker {
         let port = free_port()?;
         let mut args =
             vec!["--config".to_owned(), config.to_str().context("a path that is not UTF-8")?.to_owned()];
-        let listen = format!("admin.listen=127.0.0.1:{port}");
+        let listen = format!("monitoring.listen=127.0.0.1:{port}");
         for setting in site.settings.iter().chain([&listen]) {
             args.extend(["--set".to_owned(), setting.clone()]);
         }

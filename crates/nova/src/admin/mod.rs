@@ -1,5 +1,7 @@
-//! The admin server: health for orchestrators, metrics for Prometheus. Reads, never changes anything.
+//! What a running process tells: health for orchestrators and metrics for Prometheus on one listener, the dashboard for
+//! people on another. Reads, never changes anything.
 
+mod dashboard;
 mod health;
 mod metrics;
 
@@ -15,7 +17,9 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use utoipa::OpenApi;
 
-use crate::config::AdminConfig;
+pub use dashboard::Dashboard;
+
+use crate::config::MonitoringConfig;
 use crate::exit::{Exit, Failure};
 
 /// What the handlers read.
@@ -44,10 +48,10 @@ impl AdminServer {
     ///
     /// # Errors
     /// An address that is no address, or is taken.
-    pub async fn bind(config: &AdminConfig) -> Result<Self, Failure> {
+    pub async fn bind(config: &MonitoringConfig) -> Result<Self, Failure> {
         let failed = |error: std::io::Error| {
-            Failure::new(Exit::Unavailable, format!("admin.listen = {}: {error}", config.listen)).with_cure(
-                "Stop the process that holds the port, or choose another: `--set admin.listen=127.0.0.1:0`.",
+            Failure::new(Exit::Unavailable, format!("monitoring.listen = {}: {error}", config.listen)).with_cure(
+                "Stop the process that holds the port, or choose another: `--set monitoring.listen=127.0.0.1:0`.",
             )
         };
         let listener = TcpListener::bind(&config.listen).await.map_err(failed)?;

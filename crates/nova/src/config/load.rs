@@ -221,6 +221,7 @@ fn is_section(name: &str) -> bool {
             | "clickhouse"
             | "pipeline"
             | "reconcile"
+            | "monitoring"
             | "admin"
             | "log"
             | "telemetry"
@@ -276,6 +277,7 @@ fn read_password_files(config: &mut Config) -> Result<(), ConfigError> {
             &config.connect.replication_password_file,
             &mut config.connect.replication_password,
         ),
+        ("admin.token_file", &config.admin.token_file, &mut config.admin.token),
         (
             "telemetry.otlp_headers_file",
             &config.telemetry.otlp_headers_file,

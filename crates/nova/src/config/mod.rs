@@ -40,7 +40,9 @@ pub struct Config {
     pub pipeline: PipelineConfig,
     /// Comparing PostgreSQL with ClickHouse.
     pub reconcile: ReconcileConfig,
-    /// Health, metrics.
+    /// Health and metrics, for orchestrators and Prometheus.
+    pub monitoring: MonitoringConfig,
+    /// The dashboard, for people.
     pub admin: AdminConfig,
     /// Messages on stderr.
     pub log: LogConfig,
@@ -196,15 +198,28 @@ pub struct PipelineConfig {
     pub dead_letter_window: Duration,
 }
 
-/// The admin server: health and metrics.
+/// Health and metrics.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct AdminConfig {
+pub struct MonitoringConfig {
     /// Where it listens, `host:port`.
     pub listen: String,
     /// A worker that has not moved for so long is not live.
     #[serde(with = "humantime_serde")]
     pub stall_limit: Duration,
+}
+
+/// The dashboard.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AdminConfig {
+    /// Where it listens, `host:port`; empty: there is none. An address that others can reach needs a token.
+    pub listen: String,
+    /// What a visitor must know: the password that a browser asks for, or a bearer token.
+    #[serde(skip_serializing_if = "Secret::is_empty")]
+    pub token: Secret,
+    /// A file that holds the token instead.
+    pub token_file: Option<PathBuf>,
 }
 
 /// Messages on stderr.
@@ -337,9 +352,15 @@ impl Default for PipelineConfig {
     }
 }
 
-impl Default for AdminConfig {
+impl Default for MonitoringConfig {
     fn default() -> Self {
         Self { listen: "127.0.0.1:9464".to_owned(), stall_limit: Duration::from_secs(60) }
+    }
+}
+
+impl Default for AdminConfig {
+    fn default() -> Self {
+        Self { listen: "127.0.0.1:9465".to_owned(), token: Secret::default(), token_file: None }
     }
 }
 

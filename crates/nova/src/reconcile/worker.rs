@@ -111,7 +111,7 @@ impl BackgroundWorker for ReconcileWorker {
             while tokio::time::Instant::now() < next {
                 // A worker that rests is alive.
                 context.progress().record();
-                let nap = next.min(tokio::time::Instant::now() + self.config.admin.stall_limit / 4);
+                let nap = next.min(tokio::time::Instant::now() + self.config.monitoring.stall_limit / 4);
                 if shutdown.run_until_cancelled(tokio::time::sleep_until(nap)).await.is_none() {
                     return Ok(());
                 }

@@ -27,10 +27,11 @@ use kafka::{KafkaWatch, Watched};
 use slot::SlotWatch;
 use watch::Watch;
 
-use crate::admin::AdminServer;
+use crate::admin::{AdminServer, Dashboard};
 use crate::cli::RunArgs;
 use crate::config::Config;
 use crate::exit::{Exit, Failure, Outcome};
+use crate::facts::Gatherer;
 use crate::reconcile::{self, ReconcileWorker};
 use crate::telemetry;
 
@@ -41,10 +42,13 @@ const WATCH_INTERVAL: Duration = Duration::from_secs(5);
 pub async fn run(args: &RunArgs, config: &Config, streams: &StreamSet) -> Outcome {
     let chosen = choose(args, streams)?;
     let client = clickhouse_client(&config.clickhouse)?;
-    let admin = AdminServer::bind(&config.admin).await?;
+    let admin = AdminServer::bind(&config.monitoring).await?;
+    let dashboard = Dashboard::bind(&config.admin).await?;
+    let gatherer = Gatherer::new(config, streams.iter())?;
     let registry =
         telemetry::init_metrics().map_err(|error| Failure::new(Exit::Failure, error.to_string()))?;
-    info!(address = %admin.address(), streams = ?names(&chosen), version = env!("CARGO_PKG_VERSION"), "nova runs");
+    let shown = dashboard.as_ref().map(|dashboard| dashboard.address().to_string()).unwrap_or_default();
+    info!(address = %admin.address(), dashboard = shown, streams = ?names(&chosen), version = env!("CARGO_PKG_VERSION"), "nova runs");
 
     let workers = if is_reconcile(args) {
         let options =
@@ -58,14 +62,20 @@ pub async fn run(args: &RunArgs, config: &Config, streams: &StreamSet) -> Outcom
     let (shutdown, force) = (workers.shutdown_token(), workers.force_token());
     let (watching, serving) = (watchers.shutdown_token(), CancellationToken::new());
     let work = async {
-        let serve = admin.serve(boards, registry, config.admin.stall_limit, serving.clone());
+        let show = async {
+            match dashboard {
+                Some(dashboard) => dashboard.serve(gatherer, boards.clone(), serving.clone()).await,
+                None => Ok(()),
+            }
+        };
+        let serve = admin.serve(boards.clone(), registry, config.monitoring.stall_limit, serving.clone());
         let main = async {
             let outcome = workers.run().await;
             watching.cancel();
             serving.cancel();
             outcome
         };
-        tokio::join!(main, watchers.run(), serve)
+        tokio::join!(main, watchers.run(), async { let (served, shown) = tokio::join!(serve, show); served.and(shown) })
     };
     let signals =
         |error: std::io::Error| Failure::new(Exit::Failure, format!("cannot listen for signals: {error}"));
