@@ -75,7 +75,10 @@ pub async fn run(args: &RunArgs, config: &Config, streams: &StreamSet) -> Outcom
             serving.cancel();
             outcome
         };
-        tokio::join!(main, watchers.run(), async { let (served, shown) = tokio::join!(serve, show); served.and(shown) })
+        tokio::join!(main, watchers.run(), async {
+            let (served, shown) = tokio::join!(serve, show);
+            served.and(shown)
+        })
     };
     let signals =
         |error: std::io::Error| Failure::new(Exit::Failure, format!("cannot listen for signals: {error}"));

@@ -49,14 +49,16 @@ impl Guard {
     /// `None`: it may pass.
     fn refusal(&self, method: &Method, headers: &HeaderMap) -> Option<Response> {
         if self.loopback && !headers.get(HOST).is_some_and(is_local) {
-            let text = "this listener is for this machine alone: open it as http://127.0.0.1 or http://localhost\n";
+            let text =
+                "this listener is for this machine alone: open it as http://127.0.0.1 or http://localhost\n";
             return Some((StatusCode::MISDIRECTED_REQUEST, text).into_response());
         }
         let reads = matches!(*method, Method::GET | Method::HEAD);
         match self.token {
             Some(token) if given(headers).is_none_or(|given| digest(&given) != token) => {
                 // A browser asks for the token then; any user name will do.
-                let ask = [(WWW_AUTHENTICATE, r#"Basic realm="nova: the token is the password", charset="UTF-8""#)];
+                let ask =
+                    [(WWW_AUTHENTICATE, r#"Basic realm="nova: the token is the password", charset="UTF-8""#)];
                 Some((StatusCode::UNAUTHORIZED, ask, "the token (admin.token) is needed\n").into_response())
             }
             None if !reads => {
@@ -100,7 +102,8 @@ fn is_local(host: &HeaderValue) -> bool {
         Some(rest) => rest.split(']').next().unwrap_or_default(),
         None => host.split(':').next().unwrap_or_default(),
     };
-    name.eq_ignore_ascii_case("localhost") || name.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    name.eq_ignore_ascii_case("localhost")
+        || name.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 fn digest(text: &str) -> [u8; 32] {

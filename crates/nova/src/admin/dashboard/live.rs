@@ -63,11 +63,14 @@ impl Live {
         let views = self.last.subscribe();
         self.arrived.notify_one();
         let listener = (views, seat, self.shutdown.clone());
-        Some(unfold(listener, |(mut views, seat, shutdown): (watch::Receiver<Arc<str>>, OwnedSemaphorePermit, _)| async {
-            shutdown.run_until_cancelled(views.changed()).await?.ok()?;
-            let view = Arc::clone(&views.borrow_and_update());
-            Some((Ok(Event::default().data(&*view)), (views, seat, shutdown)))
-        }))
+        Some(unfold(
+            listener,
+            |(mut views, seat, shutdown): (watch::Receiver<Arc<str>>, OwnedSemaphorePermit, _)| async {
+                shutdown.run_until_cancelled(views.changed()).await?.ok()?;
+                let view = Arc::clone(&views.borrow_and_update());
+                Some((Ok(Event::default().data(&*view)), (views, seat, shutdown)))
+            },
+        ))
     }
 
     /// Tells everybody who listens what is so now.

@@ -9,6 +9,7 @@ mod live;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use axum::Router;
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderName, StatusCode};
@@ -16,7 +17,6 @@ use axum::middleware;
 use axum::response::sse::Sse;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::Router;
 use nova_worker::HealthBoard;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -56,7 +56,10 @@ impl Dashboard {
         let listener = TcpListener::bind(&config.listen).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         if !address.ip().is_loopback() && config.token.is_empty() {
-            let message = format!("admin.listen = {}: others can reach that address, and no token is set", config.listen);
+            let message = format!(
+                "admin.listen = {}: others can reach that address, and no token is set",
+                config.listen
+            );
             return Err(Failure::new(Exit::Usage, message)
                 .with_cure("Set admin.token_file (or admin.token), or listen on 127.0.0.1."));
         }
@@ -81,14 +84,16 @@ impl Dashboard {
     ) -> std::io::Result<()> {
         let live = Arc::new(Live::new(shutdown.clone()));
         let router = router(self.guard, Arc::clone(&live));
-        let serving = axum::serve(self.listener, router).with_graceful_shutdown(shutdown.clone().cancelled_owned());
+        let serving =
+            axum::serve(self.listener, router).with_graceful_shutdown(shutdown.clone().cancelled_owned());
         let looking = shutdown.run_until_cancelled(live.look(gatherer, &boards));
         tokio::join!(serving.into_future(), looking).0
     }
 }
 
 fn router(guard: Guard, live: Arc<Live>) -> Router {
-    let file = |kind: &'static str, text: &'static str| get(move || async move { ([(CONTENT_TYPE, kind)], text) });
+    let file =
+        |kind: &'static str, text: &'static str| get(move || async move { ([(CONTENT_TYPE, kind)], text) });
     Router::new()
         .route("/", file("text/html; charset=utf-8", PAGE))
         .route("/style.css", file("text/css; charset=utf-8", STYLE))
@@ -102,8 +107,11 @@ fn router(guard: Guard, live: Arc<Live>) -> Router {
 async fn events(State(live): State<Arc<Live>>) -> Response {
     match live.listen() {
         // nginx would hold the stream back otherwise.
-        Some(stream) => ([(HeaderName::from_static("x-accel-buffering"), "no")], Sse::new(stream)).into_response(),
-        None => (StatusCode::SERVICE_UNAVAILABLE, "as many pages are open as are served; close one\n").into_response(),
+        Some(stream) => {
+            ([(HeaderName::from_static("x-accel-buffering"), "no")], Sse::new(stream)).into_response()
+        }
+        None => (StatusCode::SERVICE_UNAVAILABLE, "as many pages are open as are served; close one\n")
+            .into_response(),
     }
 }
 

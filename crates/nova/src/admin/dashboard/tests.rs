@@ -43,7 +43,10 @@ async fn this_machine_may_read_and_a_page_of_somebody_else_may_not() {
     let answer = client.get(format!("{url}/")).send().await.unwrap();
     assert_eq!(answer.status(), StatusCode::OK);
     let policy = answer.headers()["content-security-policy"].to_str().unwrap();
-    assert!(policy.starts_with("default-src 'none'; script-src 'self';") && !policy.contains("unsafe"), "{policy}");
+    assert!(
+        policy.starts_with("default-src 'none'; script-src 'self';") && !policy.contains("unsafe"),
+        "{policy}"
+    );
     assert!(policy.contains("frame-ancestors 'none'"), "{policy}");
     assert_eq!(answer.headers()["x-content-type-options"], "nosniff");
     assert_eq!(answer.headers()["referrer-policy"], "no-referrer");
@@ -95,10 +98,14 @@ async fn where_a_token_is_set_nobody_reads_without_it() {
 
 #[tokio::test]
 async fn an_address_that_others_reach_needs_a_token() {
-    let config = |token: &str| AdminConfig { listen: "0.0.0.0:0".into(), token: Secret::new(token), token_file: None };
+    let config =
+        |token: &str| AdminConfig { listen: "0.0.0.0:0".into(), token: Secret::new(token), token_file: None };
     let refused = Dashboard::bind(&config("")).await.err().unwrap();
     assert_eq!(refused.exit, Exit::Usage);
-    assert!(refused.message.contains("0.0.0.0:0") && refused.cure.contains("admin.token_file"), "{refused:?}");
+    assert!(
+        refused.message.contains("0.0.0.0:0") && refused.cure.contains("admin.token_file"),
+        "{refused:?}"
+    );
     assert!(Dashboard::bind(&config("abc")).await.unwrap().is_some());
     let none = AdminConfig { listen: String::new(), ..config("") };
     assert!(Dashboard::bind(&none).await.unwrap().is_none());
@@ -114,7 +121,8 @@ async fn pages_are_told_what_is_so_until_the_process_ends_and_are_not_too_many()
     served.live.tell(&View { facts: example::healthy(), workers: Vec::new() });
     let told = timeout(WITHIN, listening.chunk()).await.unwrap().unwrap().unwrap();
     let told = std::str::from_utf8(&told).unwrap();
-    let view: serde_json::Value = serde_json::from_str(told.strip_prefix("data: ").unwrap().trim_end()).unwrap();
+    let view: serde_json::Value =
+        serde_json::from_str(told.strip_prefix("data: ").unwrap().trim_end()).unwrap();
     assert_eq!(view["facts"]["streams"][0]["stream"], "likes");
     assert_eq!(view["facts"]["clickhouse"]["version"], "26.5.1");
 
