@@ -15,6 +15,7 @@ mod checks;
 mod collector;
 mod commands;
 mod connector;
+mod dashboard;
 mod disk_full;
 mod dlq;
 mod doctor;
@@ -61,6 +62,7 @@ fn trials(stage: &Arc<Stage>) -> Vec<Trial> {
         stage.trial("views", engagement::views),
         stage.trial("audit", audit::audit),
         stage.trial("admin", admin::admin),
+        stage.trial("dashboard", dashboard::dashboard),
         stage.trial("migrate", commands::migrate),
         stage.trial("config", commands::config),
         stage.trial("bad_input", bad_input::bad_input),

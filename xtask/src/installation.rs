@@ -42,8 +42,10 @@ pub struct Installation {
 pub struct RunningWorker {
     /// The process.
     pub process: ServerProcess,
-    /// The admin server's address, `http://127.0.0.1:port`.
+    /// Where it serves health and metrics, `http://127.0.0.1:port`.
     pub admin: String,
+    /// Where it serves the dashboard.
+    pub dashboard: String,
 }
 
 impl Installation {
@@ -136,7 +138,9 @@ impl Installation {
     ) -> Result<RunningWorker> {
         let port = free_port()?;
         let listen = format!("monitoring.listen=127.0.0.1:{port}");
-        let fixed = ["--config", path_text(&self.config)?, "--set", &listen, "run"];
+        let shown = free_port()?;
+        let show = format!("admin.listen=127.0.0.1:{shown}");
+        let fixed = ["--config", path_text(&self.config)?, "--set", &listen, "--set", &show, "run"];
         let process = ServerProcess::spawn(Launch {
             name: "nova run",
             program: self.nova.clone(),
@@ -148,7 +152,8 @@ impl Installation {
             stop: StopManner::Terminate,
             lifetime: self.lifetime,
         })?;
-        Ok(RunningWorker { process, admin: format!("http://127.0.0.1:{port}") })
+        let (admin, dashboard) = (format!("http://127.0.0.1:{port}"), format!("http://127.0.0.1:{shown}"));
+        Ok(RunningWorker { process, admin, dashboard })
     }
 }
 

@@ -103,6 +103,17 @@ impl Cache {
         install::once(&self.dir, &dir, "dockerfile-utils", npm::dockerfile_utils).await?;
         Ok(dir.join("node_modules/dockerfile-utils/bin/dockerfile-utils"))
     }
+
+    /// The folder whose `node_modules` has Playwright; downloaded with npm when missing.
+    ///
+    /// # Errors
+    /// [`ArtifactError`].
+    pub async fn playwright(&self) -> Result<PathBuf> {
+        let (name, version, _) = versions::PLAYWRIGHT;
+        let dir = self.dir.join(format!("{name}-{version}"));
+        install::once(&self.dir, &dir, "Playwright (4 MB)", npm::playwright).await?;
+        Ok(dir)
+    }
 }
 
 fn cache_dir(nova: Option<PathBuf>, xdg: Option<PathBuf>, home: Option<PathBuf>) -> Option<PathBuf> {

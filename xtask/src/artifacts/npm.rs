@@ -1,4 +1,4 @@
-//! The ClickHouse engine and the checker of Dockerfiles, by npm.
+//! The ClickHouse engine, the checker of Dockerfiles, and what drives a browser, by npm.
 //!
 //! Invariant: each archive's hash is pinned in the lock file we write; `npm ci` refuses another one, and no install
 //! script of a package is run.
@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::json;
 use tokio::process::Command;
 
-use super::versions::{DOCKERFILE_UTILS, ENGINE, ENGINE_INTEGRITY, ENGINE_PACKAGE};
+use super::versions::{DOCKERFILE_UTILS, ENGINE, ENGINE_INTEGRITY, ENGINE_PACKAGE, PLAYWRIGHT};
 
 /// The file name of the engine.
 pub(super) const LIBRARY: &str = "libchdb.so";
@@ -36,6 +36,11 @@ pub(super) async fn engine(dir: &Path) -> Result<()> {
 /// dockerfile-utils, with what it needs, into `dir`.
 pub(super) async fn dockerfile_utils(dir: &Path) -> Result<()> {
     install(dir, &DOCKERFILE_UTILS).await
+}
+
+/// Playwright into `dir`.
+pub(super) async fn playwright(dir: &Path) -> Result<()> {
+    install(dir, &[PLAYWRIGHT]).await
 }
 
 /// The packages, into `node_modules` of `work`; those that they need are among them.

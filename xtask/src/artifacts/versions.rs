@@ -129,3 +129,9 @@ pub const DOCKERFILE_UTILS: [(&str, &str, &str); 4] = [
         "sha512-qeNEuOi9a3qkqRf7Gfez2WL2VwlBTLCNekHBGO9kxPVUp9XuY15yfTJ9jwvOwKI0I2MhUUfZq95NSp+LK1CLQg==",
     ),
 ];
+/// What drives Chromium in the dashboard's test, from npm; it downloads no browser.
+pub const PLAYWRIGHT: (&str, &str, &str) = (
+    "playwright-core",
+    "1.64.1",
+    "sha512-BC4s8y6SEVA6Q1rSxZTto8hI1KUI3xXlHGZgvGqP4IqPdI/a6FX9H29IDNz7vKo9l21b6LfYosScPL6M3xxyDQ==",
+);
