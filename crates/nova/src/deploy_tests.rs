@@ -116,7 +116,7 @@ fn kubernetes_starts_commands_that_exist_with_settings_that_exist() {
             let config = started.config(&config);
             if file.starts_with("worker-") {
                 started.check_grace(&config);
-                assert!(config.admin.listen.starts_with("0.0.0.0:"), "the kubelet asks from outside");
+                assert!(config.monitoring.listen.starts_with("0.0.0.0:"), "the kubelet asks from outside");
             }
         }
         let replay = started("kubernetes/components/replay/replay.yaml", &environment);
