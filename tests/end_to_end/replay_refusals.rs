@@ -27,7 +27,8 @@ impl Own {
     async fn declare(world: &mut World) -> Result<Self> {
         // One message of a key: of several inserts without the deletes in between, all but the first would be too many.
         let mut keys = BTreeSet::new();
-        let records = follows(world, 2 * MESSAGES).await?.into_iter();
+        world.traffic(3, 200.0).await?;
+        let records = follows(world, MESSAGES + 5).await?.into_iter();
         let records: Vec<Record> =
             records.filter(|record| keys.insert(record.key.clone())).take(MESSAGES).collect();
         ensure!(records.len() == MESSAGES, "only {} keys", records.len());
