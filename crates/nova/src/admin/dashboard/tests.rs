@@ -1,4 +1,5 @@
 //! The listener over real HTTP, with facts that are made up.
+#![expect(clippy::disallowed_methods, reason = "a test ends the server that it starts")]
 
 use std::time::Duration;
 
