@@ -100,7 +100,7 @@ function flow({ facts, workers }) {
     node('PostgreSQL', postgres, slotLevel,
       slot ? fact('slot', slot.active ? 'active' : 'nobody reads it') : fact('slot', 'is not there'),
       slot ? fact('WAL kept', bytes(slot.retained_bytes)) : null),
-    hop('behind', slot ? bytes(slot.lag_bytes) : '–', written > 0, slotLevel === 'fail' ? 'fail' : 'ok'),
+    hop('behind', slot ? bytes(slot.unconfirmed_bytes) : '–', written > 0, slotLevel === 'fail' ? 'fail' : 'ok'),
     node('Debezium', connect, connectLevel, fact('connector', connect.state ?? 'not registered'),
       fact('tasks', tasks.length ? tasks.join(', ') : 'none')),
     hop('written', rate(written), written > 0, connectLevel),
