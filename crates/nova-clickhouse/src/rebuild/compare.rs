@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::ClickHouseError;
-use crate::sql::{identifier, literal_content};
+use crate::sql::identifier;
 
 use super::carry::{Assembled, of_partition};
 use super::{Frontier, Shadow};
@@ -197,10 +197,9 @@ impl Shadow {
         let side = |name: &str, is_table: u8| {
             format!(
                 "SELECT kafka_offset, uniqExact(ordinal, event_id) AS rows, {is_table} AS is_table FROM {} \
-                 WHERE topic = '{}' AND kafka_partition = {partition} AND kafka_offset >= {start} AND kafka_offset < {end} \
-                 GROUP BY kafka_offset",
-                self.path(name),
-                literal_content(&self.scope.topic)
+                 WHERE topic = {{topic:String}} AND kafka_partition = {partition} AND kafka_offset >= {start} \
+                 AND kafka_offset < {end} GROUP BY kafka_offset",
+                self.path(name)
             )
         };
         let sql = format!(
@@ -210,7 +209,8 @@ impl Shadow {
             side(&self.table, 1),
             side(self.filled(), 0)
         );
-        for Line { messages, rows, examples } in self.client.query_rows(&sql, &[]).await? {
+        let topic = [("topic", self.scope.topic.as_str())];
+        for Line { messages, rows, examples } in self.client.query_rows(&sql, &topic).await? {
             fewer.messages += messages;
             fewer.rows += rows;
             let at =

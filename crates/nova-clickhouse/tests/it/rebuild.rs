@@ -305,27 +305,22 @@ async fn what_an_exchange_would_lose_is_counted_with_examples() {
 /// altered since, or whose engine has no partitions to exchange, is refused.
 #[tokio::test]
 async fn what_cannot_be_exchanged_is_refused_with_a_way_on() {
-    struct Meddled<'s>(&'s Site, AtomicI64);
-    impl Live for Meddled<'_> {
-        async fn frontier(&self) -> Result<Frontier, PipelineError> {
-            let offset = self.1.fetch_add(1, Ordering::SeqCst);
-            if offset % 2 == 1 {
-                write(&self.0.client, TABLE, "cdc.comments", offset..offset + 1, 1).await;
-            }
-            self.0.frontier().await
-        }
-        async fn remember(&self, _: &Frontier) -> Result<(), PipelineError> {
-            panic!("nothing is exchanged")
-        }
-        async fn heal(&self, _: &Frontier) -> Result<(), PipelineError> {
-            panic!("nothing is exchanged")
-        }
-    }
     let server = Server::start().await;
     let site = Site::new(&server).await;
-    let meddled = Meddled(&site, AtomicI64::new(0));
-    let refused =
-        exchange_all(&site.shadow, &columns(), &meddled, &Frontier::default(), &mut |_| Ok(())).await;
+    let done = AtomicBool::new(false);
+    let refused = async {
+        let heal = Frontier::default();
+        let refused = exchange_all(&site.shadow, &columns(), &site, &heal, &mut |_| Ok(())).await;
+        done.store(true, Ordering::SeqCst);
+        refused
+    };
+    // Of another topic, below its frontier: what no worker does.
+    let meddle = async {
+        while !done.load(Ordering::SeqCst) {
+            write(&site.client, TABLE, "cdc.comments", 1..2, 1).await;
+        }
+    };
+    let (refused, ()) = tokio::join!(refused, meddle);
     let error = refused.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Fenced);
     assert!(error.message.contains("202601") && error.message.contains("nova repair apply"), "{error}");

@@ -30,7 +30,8 @@ Examples:
   nova replay kafka --stream likes --from earliest --into likes_copy --execute
   nova replay kafka --stream likes --from earliest --mode rebuild
 
-Exit codes: 0 done, 4 done but for messages that the result names, 130 interrupted: the same command goes on.";
+Exit codes: 0 done, 3 a rebuild would lose rows and exchanged nothing, 4 done but for messages that the result names, 130
+interrupted: the same command goes on.";
 
 /// `nova replay kafka`.
 #[derive(Debug, Args)]
