@@ -1,6 +1,7 @@
 //! `nova backfill`: history that was never streamed comes into ClickHouse beside the application, once, whatever dies.
 
 use std::process::Stdio;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use nix::sys::signal::{Signal, kill};
@@ -15,9 +16,11 @@ use crate::engagement::hourly;
 use crate::wait::{s, until};
 use crate::world::{Answer, Load, World};
 
-const POSTS: i64 = 200;
-/// Windows of 10,000 rows, each followed by a pause.
-const PACE: &str = "2000";
+const POSTS: i64 = 100;
+/// Kills, pauses of the pace, six snapshots that are waited for, and Debezium's own.
+pub(crate) const LIMIT: Duration = s(300);
+/// Windows of 5,000 rows, each followed by a pause.
+const PACE: &str = "1000";
 
 /// GIVEN likes of an old month that the connector never told / WHEN they are backfilled beside the application, which takes
 /// some of them back, and the command is killed, interrupted and given again / THEN both sides are equal, audit agrees, and
@@ -26,7 +29,7 @@ pub(crate) async fn backfill(world: &mut World) -> Result<()> {
     world.traffic(2, 150.0).await?;
     equal(world).await?;
     let history = history(world.postgres()).await?;
-    ensure!(history > 20_000, "{history} likes");
+    ensure!(history > 10_000, "{history} likes");
     let load = world.load(100.0);
     load.around(beside(world, &load, history)).await?;
 

@@ -73,7 +73,7 @@ fn trials(stage: &Arc<Stage>) -> Vec<Trial> {
         stage.trial("dlq", dlq::dlq),
         stage.trial("repair", repair::repair),
         stage.trial("replay_refusals", replay_refusals::replay_refusals),
-        stage.trial("backfill", backfill::backfill),
+        stage.trial_within("backfill", backfill::LIMIT, backfill::backfill),
         stage.trial("outbox_events", outbox::events),
         stage.trial("outbox_told_again", outbox::events_told_again),
         stage.trial("outbox_days", outbox::outbox_days),
