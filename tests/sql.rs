@@ -28,12 +28,30 @@ const BUILT: &[(&str, &str)] = &[
     ("nova-clickhouse/src/lineage.rs", "names by `identifier`, numbers; the topic is a parameter"),
     ("nova-clickhouse/src/migrate.rs", "names by `identifier`; constants of this binary"),
     ("nova-clickhouse/src/newest.rs", "names by `identifier`, numbers; the topic is a parameter"),
+    ("nova-clickhouse/src/rebuild/carry.rs", "names by `identifier`, a partition's id by `literal_content`"),
+    (
+        "nova-clickhouse/src/rebuild/compare.rs",
+        "names by `identifier`, the topic by `literal_content`, numbers",
+    ),
+    (
+        "nova-clickhouse/src/rebuild/exchange.rs",
+        "names by `identifier`, a partition's id by `literal_content`",
+    ),
+    ("nova-clickhouse/src/rebuild/shadow.rs", "names by `identifier`"),
+    ("nova-clickhouse/src/replay.rs", "names by `identifier`, UUIDs by `uuids`; the topic is a parameter"),
     ("nova-clickhouse/src/resolve.rs", "a sentence"),
     ("nova-clickhouse/src/schema.rs", "names by `identifier`, a constant privilege"),
     ("nova-clickhouse/src/sink.rs", "names by `identifier`"),
     ("nova-clickhouse/src/sql.rs", "UUIDs"),
     ("nova-clickhouse/src/stored.rs", "names by `identifier`, numbers; row images in hexadecimal"),
+    ("nova-clickhouse/src/taken_back.rs", "names by `identifier`, numbers; the topic is a parameter"),
     ("nova-clickhouse/src/window.rs", "names by `identifier`, a number; shown, not run"),
+    ("nova-reconcile/src/backfill/check.rs", "expressions of our own"),
+    ("nova-reconcile/src/backfill/run.rs", "expressions of our own"),
+    (
+        "nova-reconcile/src/backfill/source.rs",
+        "names by `pg_name`; the condition is the operator's SQL, one statement by protocol",
+    ),
     ("nova-reconcile/src/clickhouse_side.rs", "names by `ch_name`, texts by `ch_literal`, numbers, UUIDs"),
     ("nova-reconcile/src/grid.rs", "expressions of our own, numbers"),
     ("nova-reconcile/src/hash/array.rs", "names by `pg_name`"),
@@ -52,6 +70,11 @@ const BUILT: &[(&str, &str)] = &[
     ("nova-reconcile/src/source_table.rs", "a number"),
     ("nova-reconcile/src/span.rs", "names by `pg_name`"),
     ("nova-streams/src/map.rs", "a sentence"),
+    ("nova/src/backfill/debezium.rs", "a sentence"),
+    (
+        "nova/src/backfill/signal.rs",
+        "quoted names; the condition is the operator's SQL, one statement by protocol",
+    ),
     ("nova/src/connector/apply.rs", "a sentence"),
     ("nova/src/connector/resnapshot.rs", "a sentence"),
     ("nova/src/doctor/clickhouse.rs", "a sentence"),
@@ -66,6 +89,9 @@ const QUOTED: &[(&str, &str, &str)] = &[
     ("nova-clickhouse/src/migrate.rs", "SELECT {version}, ", "a name of MIGRATIONS"),
     ("nova-clickhouse/src/migrate.rs", "'{}', ", "a checksum"),
     ("nova-clickhouse/src/migrate.rs", "'{checksum}', ", "the binary's version"),
+    ("nova-clickhouse/src/rebuild/carry.rs", "ATTACH PARTITION ID ", "by `literal_content`"),
+    ("nova-clickhouse/src/rebuild/compare.rs", "topic = ", "by `literal_content`"),
+    ("nova-clickhouse/src/rebuild/exchange.rs", " PARTITION ID ", "by `literal_content`"),
     ("nova-clickhouse/src/resolve.rs", "source_key = ", "shown, not run; a UUID"),
     ("nova-clickhouse/src/sql.rs", "splitByChar(',', ", "UUIDs"),
     ("nova-clickhouse/src/stored.rs", "format('RowBinary', ", "by `literal_content`"),
@@ -81,11 +107,13 @@ const QUOTED: &[(&str, &str, &str)] = &[
 
 /// Where PostgreSQL's statements are put together.
 const POSTGRES: &[&str] = &[
+    "nova-reconcile/src/backfill/source.rs",
     "nova-reconcile/src/outbox/retained.rs",
     "nova-reconcile/src/postgres_side.rs",
     "nova-reconcile/src/snapshot.rs",
     "nova-reconcile/src/source_table.rs",
     "nova-reconcile/src/span.rs",
+    "nova/src/backfill/signal.rs",
     "nova/src/outbox/days.rs",
 ];
 
