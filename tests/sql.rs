@@ -41,12 +41,20 @@ const BUILT: &[(&str, &str)] = &[
         "names by `identifier`, a partition's id by `literal_content`",
     ),
     ("nova-clickhouse/src/rebuild/shadow.rs", "names by `identifier`; topics by `literal_content`, numbers"),
+    ("nova-clickhouse/src/replay.rs", "names by `identifier`, UUIDs by `uuids`; the topic is a parameter"),
     ("nova-clickhouse/src/resolve.rs", "a sentence"),
     ("nova-clickhouse/src/schema.rs", "names by `identifier`, a constant privilege"),
     ("nova-clickhouse/src/sink.rs", "names by `identifier`"),
     ("nova-clickhouse/src/sql.rs", "UUIDs"),
     ("nova-clickhouse/src/stored.rs", "names by `identifier`, numbers; row images in hexadecimal"),
+    ("nova-clickhouse/src/taken_back.rs", "names by `identifier`, numbers; the topic is a parameter"),
     ("nova-clickhouse/src/window.rs", "names by `identifier`, a number; shown, not run"),
+    ("nova-reconcile/src/backfill/check.rs", "expressions of our own"),
+    ("nova-reconcile/src/backfill/run.rs", "expressions of our own"),
+    (
+        "nova-reconcile/src/backfill/source.rs",
+        "names by `pg_name`; the condition is the operator's SQL, one statement by protocol",
+    ),
     ("nova-reconcile/src/clickhouse_side.rs", "names by `ch_name`, texts by `ch_literal`, numbers, UUIDs"),
     ("nova-reconcile/src/grid.rs", "expressions of our own, numbers"),
     ("nova-reconcile/src/hash/array.rs", "names by `pg_name`"),
@@ -65,6 +73,11 @@ const BUILT: &[(&str, &str)] = &[
     ("nova-reconcile/src/source_table.rs", "a number"),
     ("nova-reconcile/src/span.rs", "names by `pg_name`"),
     ("nova-streams/src/map.rs", "a sentence"),
+    ("nova/src/backfill/debezium.rs", "a sentence"),
+    (
+        "nova/src/backfill/signal.rs",
+        "quoted names; the condition is the operator's SQL, one statement by protocol",
+    ),
     ("nova/src/connector/apply.rs", "a sentence"),
     ("nova/src/connector/resnapshot.rs", "a sentence"),
     ("nova/src/doctor/clickhouse.rs", "a sentence"),
@@ -82,6 +95,7 @@ const QUOTED: &[(&str, &str, &str)] = &[
     ("nova-clickhouse/src/rebuild/carry.rs", "ATTACH PARTITION ID ", "by `literal_content`"),
     ("nova-clickhouse/src/rebuild/exchange.rs", "MOVE PARTITION ID ", "by `literal_content`"),
     ("nova-clickhouse/src/rebuild/exchange.rs", "REPLACE PARTITION ID ", "by `literal_content`"),
+    ("nova-clickhouse/src/rebuild/compare.rs", "topic = ", "by `literal_content`"),
     ("nova-clickhouse/src/resolve.rs", "source_key = ", "shown, not run; a UUID"),
     ("nova-clickhouse/src/sql.rs", "splitByChar(',', ", "UUIDs"),
     ("nova-clickhouse/src/stored.rs", "format('RowBinary', ", "by `literal_content`"),
@@ -97,11 +111,13 @@ const QUOTED: &[(&str, &str, &str)] = &[
 
 /// Where PostgreSQL's statements are put together.
 const POSTGRES: &[&str] = &[
+    "nova-reconcile/src/backfill/source.rs",
     "nova-reconcile/src/outbox/retained.rs",
     "nova-reconcile/src/postgres_side.rs",
     "nova-reconcile/src/snapshot.rs",
     "nova-reconcile/src/source_table.rs",
     "nova-reconcile/src/span.rs",
+    "nova/src/backfill/signal.rs",
     "nova/src/outbox/days.rs",
 ];
 
