@@ -95,7 +95,6 @@ const QUOTED: &[(&str, &str, &str)] = &[
     ("nova-clickhouse/src/rebuild/carry.rs", "ATTACH PARTITION ID ", "by `literal_content`"),
     ("nova-clickhouse/src/rebuild/exchange.rs", "MOVE PARTITION ID ", "by `literal_content`"),
     ("nova-clickhouse/src/rebuild/exchange.rs", "REPLACE PARTITION ID ", "by `literal_content`"),
-    ("nova-clickhouse/src/rebuild/compare.rs", "topic = ", "by `literal_content`"),
     ("nova-clickhouse/src/resolve.rs", "source_key = ", "shown, not run; a UUID"),
     ("nova-clickhouse/src/sql.rs", "splitByChar(',', ", "UUIDs"),
     ("nova-clickhouse/src/stored.rs", "format('RowBinary', ", "by `literal_content`"),
