@@ -86,7 +86,8 @@ impl Shadow {
             .await?;
         let columns = columns.lines().map(identifier).collect();
         let id = job.simple().to_string();
-        let name = format!("{table}__rebuild_{}", id.get(..8).unwrap_or(&id));
+        // The first digits of a job's id are the time: jobs of the same minute share them.
+        let name = format!("{table}__rebuild_{}", id.get(24..).unwrap_or(&id));
         Ok(Self { client, table: table.to_owned(), scope, columns, name })
     }
 
