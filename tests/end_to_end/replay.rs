@@ -19,8 +19,8 @@ use crate::world::{Answer, World};
 
 /// For the whole scenario.
 pub(crate) const LIMIT: Duration = s(600);
-/// Each of so many people likes each of so many posts; `TEST_REPLAY_PEOPLE=1000` makes it a million likes.
-const PEOPLE: i64 = 400;
+/// Each of so many people likes each of so many posts: a million likes; `TEST_REPLAY_PEOPLE` makes it fewer.
+const PEOPLE: i64 = 1_000;
 const POSTS: i64 = 1_000;
 /// People whose likes are one transaction.
 const AT_ONCE: i64 = 100;
