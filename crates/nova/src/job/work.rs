@@ -38,7 +38,7 @@ pub struct Job {
 }
 
 impl Job {
-    /// Puts the beginning on record. `earlier` is the job to go on with ([`unfinished`]); its plan stays, `plan` is that of a
+    /// Puts the beginning on record. `earlier` is the job to go on with ([`super::unfinished`]); its plan stays, `plan` is that of a
     /// new one. `rows_per_second` limits the pace.
     ///
     /// # Errors
