@@ -29,9 +29,9 @@ pub const ERRORS: &str = "component_errors_total";
 pub const RETRIES: &str = "nova_retries_total";
 /// Dead letters acknowledged, by stream and kind.
 pub const DEAD_LETTERS: &str = "nova_dead_letters_total";
-/// Batches that reached a state of the ledger, by stream and [`BatchState`].
+/// Batches that reached a state of the ledger, by stream and `BatchState`.
 pub const BATCHES: &str = "nova_batches_total";
-/// Batches about which the table was asked, by stream and [`Doubt`].
+/// Batches about which the table was asked, by stream and `Doubt`.
 pub const DOUBTS: &str = "nova_doubts_settled_total";
 /// Rows of a batch, by stream.
 pub const BATCH_ROWS: &str = "nova_batch_rows";
