@@ -68,7 +68,7 @@ const fn rows() -> u32 {
 async fn beside(world: &World, load: &Load, broken: &Broken, dir: &Path) -> Result<()> {
     load.goes_on_for(50).await?;
     let report = dir.join("report.json");
-    let answer = world.nova(&["reconcile", "-o", "json"]).await?;
+    let answer = world.nova(&["reconcile", "--values", "-o", "json"]).await?;
     ensure!(answer.code == Some(3), "{answer:?}");
     std::fs::write(&report, &answer.stdout)?;
     ensure!(found(&answer.stdout)? == broken.expected(), "{:?}", found(&answer.stdout)?);

@@ -71,7 +71,7 @@ async fn a_replica_that_has_lost_its_keeper_is_read_only() {
     // The engine has a Keeper in memory, and no replication: a replicated table can be made, and stays read-only.
     let keeper = "<zookeeper><implementation>testkeeper</implementation></zookeeper>";
     let server = Server::start_with("", keeper).await;
-    let client = server.client();
+    let client = server.client().of_one_server();
     client
         .execute(
             "CREATE TABLE it.t (id UInt64, n UInt32) ENGINE = ReplicatedMergeTree('/t', 'r') ORDER BY id",

@@ -12,7 +12,7 @@ use crate::cli::Output;
 pub enum RepairCommand {
     /// Make a plan of a report: which rows would be written. Asks no server.
     #[command(after_help = "Example:\n  \
-        nova reconcile -o json > report.json || nova repair plan --report report.json")]
+        nova reconcile --values -o json > report.json || nova repair plan --report report.json")]
     Plan(RepairPlanArgs),
     /// Write what a plan says, if the differences are still the same; without --execute, only say what would be written.
     ///

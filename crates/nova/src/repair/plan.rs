@@ -15,7 +15,7 @@ const SAMPLE: usize = 3;
 
 /// Runs `nova repair plan`.
 pub(super) fn run(args: &RepairPlanArgs) -> Outcome {
-    let report: Report = read(&args.report, "nova reconcile -o json > report.json")?;
+    let report: Report = read(&args.report, "nova reconcile --values -o json > report.json")?;
     let selection = Selection {
         streams: args.stream.clone(),
         kinds: args.kind.iter().map(|kind| (*kind).into()).collect(),
