@@ -205,16 +205,5 @@ async fn interrupted(world: &World) -> Result<String> {
 
 /// Like [`World::nova`], for commands that may take long.
 async fn nova(world: &World, args: &[&str]) -> Result<Answer> {
-    let mut command = Command::new(&world.installation.nova);
-    command.arg("--config").arg(&world.installation.config).args(args);
-    command.stdin(Stdio::null()).kill_on_drop(true);
-    let begun = std::time::Instant::now();
-    let output = timeout(s(240), command.output()).await;
-    let output = output.with_context(|| format!("nova {} did not end", args.join(" ")))??;
-    Ok(Answer {
-        code: output.status.code(),
-        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        took: begun.elapsed(),
-    })
+    world.nova_within(s(240), args, &[]).await
 }

@@ -157,11 +157,21 @@ impl World {
 
     /// The same, with environment variables.
     pub(crate) async fn nova_with(&self, args: &[&str], variables: &[(&str, &str)]) -> Result<Answer> {
+        self.nova_within(s(120), args, variables).await
+    }
+
+    /// The same, for commands that may take so long.
+    pub(crate) async fn nova_within(
+        &self,
+        limit: Duration,
+        args: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Result<Answer> {
         let mut command = Command::new(&self.installation.nova);
         command.arg("--config").arg(&self.installation.config).args(args);
         command.envs(variables.iter().copied()).stdin(Stdio::null()).kill_on_drop(true);
         let begun = Instant::now();
-        let output = timeout(s(120), command.output()).await;
+        let output = timeout(limit, command.output()).await;
         let output = output.with_context(|| format!("nova {} did not end", args.join(" ")))??;
         Ok(Answer {
             code: output.status.code(),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use nova_worker::WorkerHealth;
+use nova_worker::{HealthBoard, WorkerHealth};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -55,13 +55,14 @@ pub(super) async fn ready(State(admin): State<Arc<Admin>>) -> (StatusCode, Json<
     report(&admin, WorkerHealth::is_ready)
 }
 
+/// Every worker of this process, in their order.
+pub(super) fn workers(boards: &[HealthBoard]) -> Vec<Worker> {
+    let workers = boards.iter().flat_map(HealthBoard::workers);
+    workers.map(|(name, health)| Worker { name, health }).collect()
+}
+
 fn report(admin: &Admin, passes: impl Fn(&WorkerHealth) -> bool) -> (StatusCode, Json<Report>) {
-    let workers: Vec<Worker> = admin
-        .boards
-        .iter()
-        .flat_map(|board| board.workers())
-        .map(|(name, health)| Worker { name, health })
-        .collect();
+    let workers = workers(&admin.boards);
     let reasons: Vec<String> =
         workers.iter().filter(|worker| !passes(&worker.health)).map(Worker::sentence).collect();
     if reasons.is_empty() {

@@ -9,12 +9,13 @@ use std::time::Duration;
 use axum::response::sse::Event;
 use futures_util::Stream;
 use futures_util::stream::unfold;
-use nova_worker::{HealthBoard, WorkerHealth};
+use nova_worker::HealthBoard;
 use serde::Serialize;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
+use crate::admin::health::{Worker, workers};
 use crate::facts::{Facts, Gatherer};
 
 /// Pages at a time.
@@ -29,14 +30,6 @@ pub(super) struct View {
     pub(super) facts: Facts,
     /// Of this process.
     pub(super) workers: Vec<Worker>,
-}
-
-/// A worker of this process.
-#[derive(Debug, Serialize)]
-pub(super) struct Worker {
-    name: String,
-    #[serde(flatten)]
-    health: WorkerHealth,
 }
 
 /// The last view, and who waits for the next.
@@ -92,9 +85,4 @@ impl Live {
             sleep(INTERVAL).await;
         }
     }
-}
-
-pub(super) fn workers(boards: &[HealthBoard]) -> Vec<Worker> {
-    let workers = boards.iter().flat_map(HealthBoard::workers);
-    workers.map(|(name, health)| Worker { name, health }).collect()
 }
