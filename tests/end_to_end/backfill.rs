@@ -16,7 +16,7 @@ use crate::engagement::hourly;
 use crate::wait::{s, until};
 use crate::world::{Answer, Load, World};
 
-const POSTS: i64 = 100;
+const POSTS: i64 = 250;
 /// Kills, pauses of the pace, six snapshots that are waited for, and Debezium's own.
 pub(crate) const LIMIT: Duration = s(300);
 /// Windows of 5,000 rows, each followed by a pause.
@@ -70,7 +70,11 @@ async fn beside(world: &World, load: &Load, history: i64) -> Result<()> {
     let interrupted = second.wait_with_output().await?;
     let words = String::from_utf8_lossy(&interrupted.stderr).into_owned();
     ensure!(interrupted.status.code() == Some(130) && words.contains("goes on"), "{words}");
-    ensure!(written(world).await? < history - taken_back, "it was over before the interruption");
+    let by_then = written(world).await?;
+    ensure!(
+        by_then < history - taken_back,
+        "over before the interruption: {by_then} of {history} rows, {amid} of them before; {words}"
+    );
 
     let done = nova(world, 0, &["--execute"]).await?;
     ensure!(done.stdout.contains("were written"), "{done:?}");
@@ -149,8 +153,9 @@ async fn take_back(postgres: &PgPool) -> Result<i64> {
     let gone = sqlx::query(sqlx::AssertSqlSafe(delete)).execute(postgres).await?.rows_affected();
     let moved = format!("UPDATE likes SET id = gen_random_uuid() WHERE id IN ({some} LIMIT 300)");
     let moved = sqlx::query(sqlx::AssertSqlSafe(moved)).execute(postgres).await?.rows_affected();
-    ensure!(gone == 300 && moved == 300, "{gone} and {moved} likes");
-    Ok(600)
+    // The traffic beside it may have taken back one of those chosen.
+    ensure!(gone > 200 && moved > 200, "{gone} and {moved} likes");
+    Ok(i64::try_from(gone + moved)?)
 }
 
 fn begun(world: &World) -> Result<Child> {
