@@ -1,4 +1,4 @@
-//! Statements over ClickHouse's HTTP interface, HTTP/1.1, one request each, no retries.
+//! Statements over ClickHouse's HTTP interface, HTTP/1.1 with or without TLS, one request each, no retries.
 //!
 //! Source: <https://clickhouse.com/docs/interfaces/http>.
 //!
@@ -7,10 +7,12 @@
 //! into the URL.
 
 use std::error::Error;
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
+use nova_tls::Fault;
 use reqwest::{RequestBuilder, Response, Url};
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
@@ -30,8 +32,10 @@ const MAX_QUERY_SIZE: usize = 262_144;
 /// How to reach a server.
 #[derive(Debug, Clone)]
 pub struct ClientOptions {
-    /// `http://host:port`, nothing behind it.
+    /// `http://host:port` or `https://host:port`, nothing behind it.
     pub url: String,
+    /// PEM file of the CAs that are trusted; the system's when there is none. For `https` only.
+    pub ca_file: Option<PathBuf>,
     /// The database that statements run in.
     pub database: String,
     /// The user.
@@ -60,11 +64,21 @@ impl Client {
     /// A client; nothing is sent yet.
     ///
     /// # Errors
-    /// [`ClickHouseError::Options`] for a URL that is not plain `http://host:port`.
+    /// [`ClickHouseError::Options`] for a URL that is not `http(s)://host:port`, and for a CA file that cannot be used.
     pub fn new(options: ClientOptions) -> Result<Self, ClickHouseError> {
-        let ClientOptions { url, database, user, password, connect_timeout, request_timeout } = options;
+        let ClientOptions { url, ca_file, database, user, password, connect_timeout, request_timeout } =
+            options;
         let endpoint = parse_endpoint(&url)?;
-        let http = reqwest::Client::builder()
+        let builder = reqwest::Client::builder();
+        let builder = if endpoint.scheme() == "https" {
+            let tls = nova_tls::client_config(ca_file.as_deref());
+            builder
+                .tls_backend_preconfigured(tls.map_err(|error| ClickHouseError::Options(error.to_string()))?)
+        } else {
+            // Else the system's certificates would be read, and a system without any be refused.
+            builder.tls_certs_only([])
+        };
+        let http = builder
             .connect_timeout(connect_timeout)
             .timeout(request_timeout)
             .pool_idle_timeout(POOL_IDLE)
@@ -256,7 +270,9 @@ impl Client {
 
     fn broken(&self, error: &reqwest::Error) -> ClickHouseError {
         let (endpoint, reason) = (self.endpoint.to_string(), chain(error));
-        if error.is_connect() {
+        if let Some(fault) = Fault::of(error).filter(|_| error.is_connect()) {
+            ClickHouseError::Untrusted { endpoint, fault }
+        } else if error.is_connect() {
             ClickHouseError::NotSent { endpoint, reason }
         } else if error.is_builder() {
             ClickHouseError::Options(reason)
@@ -278,12 +294,12 @@ fn parse_endpoint(url: &str) -> Result<Url, ClickHouseError> {
     // The text itself may hold a password, so it is not repeated.
     let refuse = |what: &str| {
         Err(ClickHouseError::Options(format!(
-            "the URL {what}; write `http://host:8123`, user and password apart"
+            "the URL {what}; write `http://host:8123` or `https://host:8443`, user and password apart"
         )))
     };
     let Ok(parsed) = Url::parse(url) else { return refuse("cannot be parsed") };
-    if parsed.scheme() != "http" || !parsed.has_host() {
-        return refuse("is not an `http://` URL (for TLS, put a proxy beside Nova)");
+    if !matches!(parsed.scheme(), "http" | "https") || !parsed.has_host() {
+        return refuse("is neither an `http://` nor an `https://` URL");
     }
     if !parsed.username().is_empty() || parsed.password().is_some() {
         return refuse("contains a user or a password");

@@ -12,6 +12,7 @@ use crate::{ClickHouseError, Client, ClientOptions};
 fn client(url: String) -> Client {
     Client::new(ClientOptions {
         url,
+        ca_file: None,
         database: "nova".to_owned(),
         user: "writer".to_owned(),
         password: "s3cret".into(),
@@ -122,10 +123,27 @@ async fn a_refused_connection_is_never_sent() {
 }
 
 #[tokio::test]
+async fn a_server_without_tls_is_told_so_and_nothing_was_sent() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let client = client(format!("https://{}", listener.local_addr().unwrap()));
+    let serve = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
+    };
+    let (outcome, ()) = tokio::join!(client.ping(), serve);
+    let error = outcome.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Untrusted);
+    assert!(
+        error.to_string().contains("does not answer in TLS; name the server's TLS port in clickhouse.url")
+    );
+}
+
+#[tokio::test]
 async fn a_silent_server_is_a_lost_reply_in_time() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let options = ClientOptions {
         url: format!("http://{}", listener.local_addr().unwrap()),
+        ca_file: None,
         database: "nova".to_owned(),
         user: "writer".to_owned(),
         password: "s3cret".into(),
@@ -196,11 +214,17 @@ async fn an_answer_of_another_server_is_refused_where_one_must_answer() {
 
 #[test]
 fn urls_that_cannot_work_are_refused_without_repeating_them() {
-    for url in
-        ["https://host:8443", "http://u:hunter2@host", "host:8123", "http://host/?password=hunter2", ""]
-    {
+    for url in [
+        "ftp://host:8443",
+        "https://u:hunter2@host",
+        "http://u:hunter2@host",
+        "host:8123",
+        "http://host/?password=hunter2",
+        "",
+    ] {
         let options = ClientOptions {
             url: url.to_owned(),
+            ca_file: None,
             database: "nova".to_owned(),
             user: "default".to_owned(),
             password: "".into(),

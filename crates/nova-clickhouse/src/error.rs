@@ -1,12 +1,15 @@
 //! What can go wrong between Nova and ClickHouse.
 //!
-//! Invariant: "never sent" ([`ClickHouseError::NotSent`]) and "sent, and no answer" ([`ClickHouseError::NoReply`])
+//! Invariant: "never sent" ([`ClickHouseError::NotSent`], [`ClickHouseError::Untrusted`]) and "sent, and no answer" ([`ClickHouseError::NoReply`])
 //! are different failures. After the first, nothing has happened; after the second, it may have.
 
 use nova_pipeline::{ErrorKind, PipelineError};
+use nova_tls::{Fault, Keys};
 use thiserror::Error;
 
 use crate::codes;
+
+const KEYS: Keys = Keys { ca_file: "clickhouse.ca_file", address: "clickhouse.url" };
 
 /// A failure of a request to ClickHouse. `endpoint` is the server's address without user and password.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -20,6 +23,14 @@ pub enum ClickHouseError {
         endpoint: String,
         /// What the connection attempt ended in.
         reason: String,
+    },
+    /// A server answered, and its certificate is not accepted; no byte of the request was sent.
+    #[error("ClickHouse at {endpoint}: {fault}; {}", fault.cure(KEYS))]
+    Untrusted {
+        /// The server's address.
+        endpoint: String,
+        /// What is wrong.
+        fault: Fault,
     },
     /// The request was sent, wholly or in part, and the answer did not arrive: the statement may have run.
     #[error("no answer from ClickHouse at {endpoint}: {reason}; the statement may have run or not")]
@@ -84,6 +95,7 @@ impl ClickHouseError {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::NotSent { .. } => ErrorKind::Unavailable,
+            Self::Untrusted { .. } => ErrorKind::Untrusted,
             Self::NoReply { .. } => ErrorKind::LostReply,
             Self::Exception { code, .. } => codes::kind(*code),
             Self::Status { status, .. } => match status {

@@ -12,6 +12,7 @@ use rdkafka::error::RDKafkaErrorCode as Code;
 use crate::context::Logs;
 use crate::errors::{coded, failed};
 use crate::options::{KafkaConnection, check_topic};
+use crate::reach::explained;
 use crate::source::ANSWER_WITHIN;
 
 /// A topic to make.
@@ -66,7 +67,10 @@ pub async fn create_topics(
     let topics: Vec<_> = specs.iter().map(new_topic).collect();
     let options = asking().operation_timeout(Some(Duration::from_secs(30)));
     let admin = admin(connection)?;
-    let results = admin.create_topics(&topics, &options).await.map_err(|error| failed(&doing, &error))?;
+    let results = match admin.create_topics(&topics, &options).await {
+        Ok(results) => results,
+        Err(error) => return Err(explained(&connection.config()?, failed(&doing, &error)).await),
+    };
     let each = results.into_iter().map(|result| match result {
         Ok(_) => Ok(Created::New),
         Err((_, Code::TopicAlreadyExists)) => Ok(Created::Existed),
@@ -94,8 +98,10 @@ pub async fn topic_facts(connection: &KafkaConnection, topic: &str) -> Result<To
     let doing = format!("describing the topic {topic}");
     let admin = admin(connection)?;
     let resource = [ResourceSpecifier::Topic(topic)];
-    let described = admin.describe_configs(&resource, &asking()).await;
-    let described = described.map_err(|error| failed(&doing, &error))?.into_iter().next();
+    let described = match admin.describe_configs(&resource, &asking()).await {
+        Ok(described) => described.into_iter().next(),
+        Err(error) => return Err(explained(&connection.config()?, failed(&doing, &error)).await),
+    };
     let described =
         described.ok_or_else(|| PipelineError::new(ErrorKind::Unknown, format!("{doing}: no answer")))?;
     let described = described.map_err(|code| coded(&doing, code))?;

@@ -53,8 +53,8 @@ pub(crate) fn kind_of(code: Code) -> ErrorKind {
         | Code::ClusterAuthorizationFailed
         | Code::TransactionalIdAuthorizationFailed
         | Code::SaslAuthenticationFailed
-        | Code::Authentication
-        | Code::SSL => ErrorKind::AccessDenied,
+        | Code::Authentication => ErrorKind::AccessDenied,
+        Code::SSL => ErrorKind::Untrusted,
         // To join again would fence the other one, which would join again.
         Code::FencedInstanceId
         | Code::UnknownTopicOrPartition

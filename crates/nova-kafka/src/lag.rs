@@ -11,6 +11,7 @@ use rdkafka::{ClientConfig, TopicPartitionList};
 use crate::context::Logs;
 use crate::errors::{coded, failed};
 use crate::options::{KafkaConnection, check_topic, reader_config};
+use crate::reach::explained;
 use crate::source::ANSWER_WITHIN;
 
 /// A group's position in one partition.
@@ -199,6 +200,7 @@ pub(crate) async fn observe_with<T: Send + 'static>(
 ) -> Result<T, PipelineError> {
     check_topic(&topic)?;
     let brokers = config.get("bootstrap.servers").unwrap_or_default().to_owned();
+    let settings = config.clone();
     let asking = tokio::task::spawn_blocking(move || {
         let doing = format!("connecting to Kafka at {brokers}");
         let consumer: Observer = config.create_with_context(Logs).map_err(|error| failed(&doing, &error))?;
@@ -209,9 +211,13 @@ pub(crate) async fn observe_with<T: Send + 'static>(
             _ => error,
         })
     });
-    asking.await.unwrap_or_else(|error| {
+    let answer = asking.await.unwrap_or_else(|error| {
         Err(PipelineError::new(ErrorKind::Unknown, format!("a call to Kafka: {error}")))
-    })
+    });
+    match answer {
+        Err(error) => Err(explained(&settings, error).await),
+        answered => answered,
+    }
 }
 
 /// How many partitions the topic has; they are numbered from 0.

@@ -11,6 +11,8 @@ use nova_pipeline::{ErrorKind, PipelineError};
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
 
+use crate::security::{KafkaTls, is_owned};
+
 /// Settings of librdkafka that Nova sets itself or that would break a promise.
 const OWNED: &[&str] = &[
     "acks",
@@ -47,7 +49,9 @@ pub struct KafkaConnection {
     pub brokers: String,
     /// Shown in the broker's logs and quotas (`client.id`).
     pub client_id: String,
-    /// Further settings of librdkafka, for example `security.protocol`, `sasl.*`, `ssl.*`
+    /// TLS, and the login behind it; `None` sends everything in clear.
+    pub tls: Option<KafkaTls>,
+    /// Further settings of librdkafka, for example `ssl.key.location`
     /// (<https://github.com/confluentinc/librdkafka/blob/master/CONFIGURATION.md>).
     pub extra: BTreeMap<String, String>,
 }
@@ -58,6 +62,7 @@ impl fmt::Debug for KafkaConnection {
         f.debug_struct("KafkaConnection")
             .field("brokers", &self.brokers)
             .field("client_id", &self.client_id)
+            .field("tls", &self.tls)
             .field("extra", &self.extra.keys().collect::<Vec<_>>())
             .finish()
     }
@@ -66,7 +71,7 @@ impl fmt::Debug for KafkaConnection {
 impl KafkaConnection {
     /// A plain connection.
     pub fn new(brokers: impl Into<String>, client_id: impl Into<String>) -> Self {
-        Self { brokers: brokers.into(), client_id: client_id.into(), extra: BTreeMap::new() }
+        Self { brokers: brokers.into(), client_id: client_id.into(), tls: None, extra: BTreeMap::new() }
     }
 
     pub(crate) fn config(&self) -> Result<ClientConfig, PipelineError> {
@@ -75,7 +80,7 @@ impl KafkaConnection {
         }
         let mut config = ClientConfig::new();
         for (key, value) in &self.extra {
-            if OWNED.contains(&key.as_str()) {
+            if OWNED.contains(&key.as_str()) || is_owned(key) {
                 return Err(misconfigured(format!(
                     "`{key}` is set by Nova and cannot be given in `extra`; remove it"
                 )));
@@ -83,6 +88,9 @@ impl KafkaConnection {
             config.set(key, value);
         }
         config.set("bootstrap.servers", &self.brokers).set("client.id", &self.client_id);
+        if let Some(tls) = &self.tls {
+            tls.apply(&mut config);
+        }
         // rdkafka would ask the `log` crate, which nobody has set up. More comes only with `debug` in `extra`.
         config.set_log_level(RDKafkaLogLevel::Debug);
         Ok(config)
@@ -209,6 +217,7 @@ pub(crate) fn misconfigured(message: impl Into<String>) -> PipelineError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::security::KafkaLogin;
 
     fn options() -> KafkaOptions {
         KafkaOptions::new(KafkaConnection::new("127.0.0.1:1", "test"), "nova", "cdc.likes")
@@ -245,9 +254,11 @@ mod tests {
     #[test]
     fn secrets_stay_out_of_debug_output() {
         let mut connection = KafkaConnection::new("127.0.0.1:1", "test");
-        connection.extra.insert("sasl.password".into(), "hunter2".into());
+        connection.extra.insert("ssl.key.password".into(), "hunter2".into());
+        let login = KafkaLogin { user: "nova".into(), password: "hunter3".into() };
+        connection.tls = Some(KafkaTls { ca_file: None, login: Some(login) });
         let text = format!("{connection:?}");
-        assert!(text.contains("sasl.password") && !text.contains("hunter2"), "{text}");
+        assert!(text.contains("ssl.key.password") && !text.contains("hunter"), "{text}");
     }
 
     #[test]

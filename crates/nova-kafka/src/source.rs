@@ -29,6 +29,7 @@ use crate::lag;
 use crate::membership::{Member, Membership};
 use crate::message::KafkaMessage;
 use crate::options::{GroupProtocol, KafkaConnection, KafkaOptions, misconfigured};
+use crate::reach::explained;
 use crate::reread::{Demand, reread};
 
 /// How long a broker may take to answer a question about topics and offsets.
@@ -55,14 +56,13 @@ impl KafkaSource {
     /// Joins the group. Returns when a broker has answered that the topic exists.
     ///
     /// # Errors
-    /// `Misconfigured` for a setting or a missing topic, `AccessDenied`, and `Unavailable` when no broker answers
-    /// within 10 s.
+    /// `Misconfigured` for a setting or a missing topic, `AccessDenied`, `Untrusted`, and `Unavailable` when no broker
+    /// answers within 10 s.
     pub async fn connect(options: &KafkaOptions) -> Result<Self, PipelineError> {
         let doing = format!("connecting to Kafka at {}", options.connection.brokers);
-        let member: Member = options
-            .config()?
-            .create_with_context(MemberContext::default())
-            .map_err(|error| failed(&doing, &error))?;
+        let config = options.config()?;
+        let member: Member =
+            config.create_with_context(MemberContext::default()).map_err(|error| failed(&doing, &error))?;
         let source = Self {
             member: Arc::new(Membership { member, topic: options.topic.clone() }),
             keeps_seat: options.is_static() && options.group_protocol == GroupProtocol::Classic,
@@ -80,7 +80,7 @@ impl KafkaSource {
                 error.message =
                     format!("{doing}: {}: {}", error.message, source.member.context().last_error());
             }
-            return Err(error);
+            return Err(explained(&config, error).await);
         }
         source
             .member
@@ -124,7 +124,9 @@ impl KafkaSource {
             Some(Code::UnknownTopicOrPartition | Code::UnknownTopic) => self.suspect(Suspicion::TopicMissing),
             Some(code) => match kind_of(code) {
                 // Fenced: the question about the lost partitions follows.
-                ErrorKind::Unavailable | ErrorKind::Overloaded | ErrorKind::Fenced => {}
+                // Untrusted: another broker may be right, and this one after its next start.
+                ErrorKind::Unavailable | ErrorKind::Untrusted | ErrorKind::Overloaded | ErrorKind::Fenced => {
+                }
                 _ => return Some(Err(failed(&doing, error))),
             },
             None => return Some(Err(failed(&doing, error))),

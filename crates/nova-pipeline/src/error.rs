@@ -37,6 +37,8 @@ pub enum ErrorKind {
     SchemaMismatch,
     /// The server refused the block for its content.
     Rejected,
+    /// A server answers, and its certificate is not one to trust.
+    Untrusted,
     /// Wrong user, password or grant.
     AccessDenied,
     /// The configuration cannot work.
@@ -64,7 +66,7 @@ pub enum Policy {
 
 impl ErrorKind {
     /// Every kind.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Unavailable,
         Self::Overloaded,
         Self::ReadOnly,
@@ -76,6 +78,7 @@ impl ErrorKind {
         Self::Unsupported,
         Self::SchemaMismatch,
         Self::Rejected,
+        Self::Untrusted,
         Self::AccessDenied,
         Self::Misconfigured,
         Self::OffsetGap,
@@ -93,9 +96,12 @@ impl ErrorKind {
     #[must_use]
     pub fn policy(self) -> Policy {
         match self {
-            Self::Unavailable | Self::Overloaded | Self::ReadOnly | Self::DiskFull | Self::LostReply => {
-                Policy::Retry
-            }
+            Self::Unavailable
+            | Self::Overloaded
+            | Self::ReadOnly
+            | Self::DiskFull
+            | Self::LostReply
+            | Self::Untrusted => Policy::Retry,
             Self::Fenced => Policy::Restart,
             Self::Malformed | Self::Unmappable => Policy::DeadLetter,
             Self::Unsupported
@@ -140,6 +146,9 @@ impl ErrorKind {
                 "Make table and stream agree (`nova migrate`, or the stream's columns; `nova doctor` compares them)."
             }
             Self::Rejected => "The server's message names the value; correct the stream or the table.",
+            Self::Untrusted => {
+                "Do as the message says; Nova sends nothing, holds its offsets and goes on when the certificate is right."
+            }
             Self::AccessDenied => {
                 "Check user, password and grants of the connection that the message names (`nova config show` tells where they were set)."
             }
@@ -171,6 +180,7 @@ impl fmt::Display for ErrorKind {
             Self::Unsupported => "unsupported",
             Self::SchemaMismatch => "schema_mismatch",
             Self::Rejected => "rejected",
+            Self::Untrusted => "untrusted",
             Self::AccessDenied => "access_denied",
             Self::Misconfigured => "misconfigured",
             Self::OffsetGap => "offset_gap",

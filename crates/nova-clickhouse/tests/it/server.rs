@@ -65,6 +65,7 @@ impl Server {
     pub(crate) fn client_for(&self, database: &str, password: &str) -> Client {
         Client::new(ClientOptions {
             url: self.url.clone(),
+            ca_file: None,
             database: database.to_owned(),
             user: "default".to_owned(),
             password: password.into(),

@@ -31,6 +31,7 @@ impl Servers {
         let client = |database: &str| {
             Client::new(ClientOptions {
                 url: server.url().to_owned(),
+                ca_file: None,
                 database: database.to_owned(),
                 user: server.user().to_owned(),
                 password: server.password().to_owned().into(),
