@@ -82,7 +82,9 @@ impl From<ClickHouseError> for Failure {
 impl From<PipelineError> for Failure {
     fn from(error: PipelineError) -> Self {
         let exit = match error.kind {
-            ErrorKind::Unavailable | ErrorKind::Overloaded | ErrorKind::LostReply => Exit::Unavailable,
+            ErrorKind::Unavailable | ErrorKind::Overloaded | ErrorKind::LostReply | ErrorKind::Untrusted => {
+                Exit::Unavailable
+            }
             ErrorKind::Misconfigured | ErrorKind::SchemaMismatch => Exit::Usage,
             _ => Exit::Failure,
         };
@@ -91,6 +93,8 @@ impl From<PipelineError> for Failure {
             ErrorKind::Unavailable | ErrorKind::Overloaded | ErrorKind::LostReply => {
                 "Bring the server back, or correct its address, and run the command again."
             }
+            // The message says it.
+            ErrorKind::Untrusted => "",
             kind => kind.advice(),
         };
         Self::new(exit, error.message).with_cure(cure)

@@ -21,6 +21,7 @@ mod exit;
 mod facts;
 mod job;
 mod lag;
+mod login;
 mod man;
 mod migrate;
 mod offsets;

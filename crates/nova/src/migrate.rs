@@ -53,7 +53,7 @@ impl From<MigrateError> for Failure {
         let failure = Self::from(PipelineError::new(kind, error.to_string()));
         // The other kinds' messages name their cure themselves; the general advice would point back to this command.
         match kind {
-            ErrorKind::Unavailable | ErrorKind::AccessDenied => failure,
+            ErrorKind::Unavailable | ErrorKind::Untrusted | ErrorKind::AccessDenied => failure,
             _ => Self { cure: String::new(), ..failure },
         }
     }

@@ -9,6 +9,7 @@ use figment::value::{Dict, Map, Value};
 use figment::{Figment, Metadata, Profile, Provider};
 use thiserror::Error;
 
+use super::security::SecurityError;
 use super::show::is_secret;
 use super::telemetry::OTEL_VARIABLES;
 use super::{Config, Secret};
@@ -42,6 +43,9 @@ pub enum ConfigError {
     /// A flag is not of the form `key=value`.
     #[error("--set {0}: write key=value, for example --set kafka.brokers=localhost:9092")]
     Flag(String),
+    /// Settings about TLS and logins do not go together.
+    #[error(transparent)]
+    Security(#[from] SecurityError),
     /// A password file cannot be read.
     #[error("{key} = {path}: {error}")]
     PasswordFile {
@@ -97,6 +101,7 @@ impl Loaded {
         figment = figment.merge(Layer::of_environment(variables.into_iter())?).merge(Layer::of_flags(flags)?);
         let mut config: Config = figment.extract().map_err(|error| ConfigError::Invalid(describe(&error)))?;
         read_password_files(&mut config)?;
+        config.check_security()?;
         let origins = Origins(figment);
         if let (Some(streams), Some(file)) = (&mut config.streams, origins.file_of("streams")) {
             *streams = file.parent().unwrap_or(Path::new("")).join(&streams);
@@ -176,7 +181,7 @@ impl Layer {
         } else {
             text.parse().unwrap_or_else(|_| Value::from(text))
         };
-        // A map's key (`kafka.librdkafka.sasl.username`) has dots of its own.
+        // A map's key (`kafka.librdkafka.ssl.key.location`) has dots of its own.
         let maps = ["kafka.librdkafka.", "connect.extra.", "telemetry.resource."];
         let path: Vec<&str> = if maps.iter().any(|map| key.starts_with(map)) {
             key.splitn(3, '.').collect()
@@ -271,6 +276,7 @@ fn read_password_files(config: &mut Config) -> Result<(), ConfigError> {
             &config.postgres.owner_password_file,
             &mut config.postgres.owner_password,
         ),
+        ("kafka.password_file", &config.kafka.password_file, &mut config.kafka.password),
         ("clickhouse.password_file", &config.clickhouse.password_file, &mut config.clickhouse.password),
         (
             "connect.replication_password_file",
@@ -394,8 +400,8 @@ mod tests {
 
     #[test]
     fn keys_of_librdkafka_keep_their_dots() {
-        let loaded = load("", &[], &["kafka.librdkafka.sasl.username=nova"]).unwrap();
-        assert_eq!(loaded.config.kafka.librdkafka["sasl.username"], "nova");
+        let loaded = load("", &[], &["kafka.librdkafka.ssl.key.location=nova.pem"]).unwrap();
+        assert_eq!(loaded.config.kafka.librdkafka["ssl.key.location"], "nova.pem");
     }
 
     #[test]

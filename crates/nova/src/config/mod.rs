@@ -3,9 +3,12 @@
 //! Invariant: a configuration is whole and checked before anything is opened or bound, and a secret never leaves
 //! [`Secret`] except into the connection that needs it.
 
+mod kafka;
 mod load;
+mod postgres;
 mod reconcile;
 mod secret;
+mod security;
 mod show;
 mod telemetry;
 
@@ -16,7 +19,9 @@ use std::time::Duration;
 use nova_pipeline::{NewGroup, PipelineOptions, PoisonLimits};
 use serde::{Deserialize, Serialize};
 
+pub use kafka::{GroupProtocol, KafkaConfig};
 pub use load::{ConfigError, Loaded};
+pub use postgres::{PostgresConfig, SslMode};
 pub use reconcile::ReconcileConfig;
 pub use secret::{HIDDEN, Secret};
 pub use telemetry::TelemetryConfig;
@@ -50,65 +55,6 @@ pub struct Config {
     pub telemetry: TelemetryConfig,
 }
 
-/// PostgreSQL, as `nova doctor` and the dictionaries read it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct PostgresConfig {
-    /// Host name.
-    pub host: String,
-    /// Port.
-    pub port: u16,
-    /// Database.
-    pub database: String,
-    /// A role that may read the captured tables.
-    pub user: String,
-    /// Its password.
-    #[serde(skip_serializing_if = "Secret::is_empty")]
-    pub password: Secret,
-    /// A file that holds the password instead.
-    pub password_file: Option<PathBuf>,
-    /// The role that owns the source tables: only `nova outbox` logs in as it.
-    pub owner: String,
-    /// Its password.
-    #[serde(skip_serializing_if = "Secret::is_empty")]
-    pub owner_password: Secret,
-    /// A file that holds the password instead.
-    pub owner_password_file: Option<PathBuf>,
-}
-
-/// Kafka.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct KafkaConfig {
-    /// Bootstrap servers, `host:port,…`.
-    pub brokers: String,
-    /// Consumer groups are named `<group_prefix>-<stream>`.
-    pub group_prefix: String,
-    /// `classic` or `consumer` (KIP-848).
-    pub group_protocol: GroupProtocol,
-    /// Static membership: this process's instance id; unique among the members of a group.
-    pub instance_id: Option<String>,
-    /// How long a silent member stays in the group.
-    #[serde(with = "humantime_serde")]
-    pub session_timeout: Duration,
-    /// Bytes that the client fetches in advance, per stream.
-    pub fetch_buffer_bytes: u32,
-    /// Where poison goes; empty halts the stream instead.
-    pub dead_letter_topic: String,
-    /// Settings of librdkafka as they are (TLS, SASL).
-    pub librdkafka: BTreeMap<String, String>,
-}
-
-/// How the members of a group agree.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum GroupProtocol {
-    /// Join, sync, heartbeat; every broker speaks it.
-    Classic,
-    /// KIP-848, brokers from 4.0.
-    Consumer,
-}
-
 /// Kafka Connect, and what the Debezium connector in it is told.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -119,6 +65,9 @@ pub struct ConnectConfig {
     pub connector: String,
     /// PostgreSQL's host as Kafka Connect sees it; that of `[postgres]` when empty.
     pub postgres_host: String,
+    /// PostgreSQL's CA file as it lies on Kafka Connect's machine; that of `[postgres]` when there is none.
+    #[serde(deserialize_with = "security::optional_path")]
+    pub postgres_ca_file: Option<PathBuf>,
     /// The role with REPLICATION.
     pub replication_user: String,
     /// Its password.
@@ -151,8 +100,11 @@ pub struct ConnectConfig {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ClickHouseConfig {
-    /// The HTTP interface.
+    /// The HTTP interface, `http://…` or `https://…`.
     pub url: String,
+    /// PEM file of the CAs that are trusted with `https`; the system's when there is none.
+    #[serde(deserialize_with = "security::optional_path")]
+    pub ca_file: Option<PathBuf>,
     /// The database that holds the event tables.
     pub database: String,
     /// The cluster that `url`'s server belongs to, as servers know it; empty for one server.
@@ -268,43 +220,13 @@ impl Config {
     }
 }
 
-impl Default for PostgresConfig {
-    fn default() -> Self {
-        Self {
-            host: "localhost".to_owned(),
-            port: 5432,
-            database: "nova".to_owned(),
-            user: "nova_reader".to_owned(),
-            password: Secret::default(),
-            password_file: None,
-            owner: "postgres".to_owned(),
-            owner_password: Secret::default(),
-            owner_password_file: None,
-        }
-    }
-}
-
-impl Default for KafkaConfig {
-    fn default() -> Self {
-        Self {
-            brokers: "localhost:9092".to_owned(),
-            group_prefix: "nova".to_owned(),
-            group_protocol: GroupProtocol::Classic,
-            instance_id: None,
-            session_timeout: Duration::from_secs(45),
-            fetch_buffer_bytes: 32 << 20,
-            dead_letter_topic: "nova.dead-letters".to_owned(),
-            librdkafka: BTreeMap::new(),
-        }
-    }
-}
-
 impl Default for ConnectConfig {
     fn default() -> Self {
         Self {
             url: "http://localhost:8083".to_owned(),
             connector: "nova-cdc".to_owned(),
             postgres_host: String::new(),
+            postgres_ca_file: None,
             replication_user: "nova_replication".to_owned(),
             replication_password: Secret::default(),
             replication_password_file: None,
@@ -324,6 +246,7 @@ impl Default for ClickHouseConfig {
     fn default() -> Self {
         Self {
             url: "http://localhost:8123".to_owned(),
+            ca_file: None,
             database: "nova".to_owned(),
             cluster: String::new(),
             user: "default".to_owned(),

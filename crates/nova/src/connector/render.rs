@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use super::routing::{Routing, SIGNAL_TABLE};
 use super::settings::{DEFAULTS, FIXED, check_extra, is_secret};
-use crate::config::{Config, HIDDEN};
+use crate::config::{Config, HIDDEN, SslMode};
 use crate::exit::Failure;
 
 /// The settings of one connector, secrets included.
@@ -44,7 +44,10 @@ impl Rendered {
         ];
         let fixed = FIXED.iter().map(|(key, value)| (*key, (*value).to_owned()));
         let outbox = routing.outbox_settings();
-        settings.extend(fixed.chain(derived).chain(outbox).map(|(key, value)| (key.to_owned(), value)));
+        let tls = tls(config);
+        settings.extend(
+            fixed.chain(derived).chain(outbox).chain(tls).map(|(key, value)| (key.to_owned(), value)),
+        );
         Ok(Self(settings))
     }
 
@@ -74,6 +77,18 @@ impl Rendered {
     }
 }
 
+/// How Debezium knows PostgreSQL; nothing where `[postgres]` is spoken to in clear.
+fn tls(config: &Config) -> Vec<(&'static str, String)> {
+    let (connect, postgres) = (&config.connect, &config.postgres);
+    match (postgres.ssl_mode, connect.postgres_ca_file.as_ref().or(postgres.ca_file.as_ref())) {
+        (SslMode::VerifyFull, Some(path)) => vec![
+            ("database.sslmode", "verify-full".to_owned()),
+            ("database.sslrootcert", path.display().to_string()),
+        ],
+        _ => Vec::new(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::routing::tests::streams;
@@ -98,6 +113,19 @@ mod tests {
             serde_json::from_str(include_str!("../../tests/fixtures/connector.json")).unwrap();
         assert_eq!(serde_json::to_value(rendered.shown()).unwrap(), expected);
         assert_eq!(rendered.settings()["database.password"], "hunter2");
+    }
+
+    #[test]
+    fn debezium_verifies_postgresql_as_nova_does() {
+        let mut config = config();
+        config.postgres.ssl_mode = SslMode::VerifyFull;
+        config.postgres.ca_file = Some("/nova/ca.pem".into());
+        let rendered = Rendered::of(&config, &routing()).unwrap();
+        assert_eq!(rendered.settings()["database.sslmode"], "verify-full");
+        assert_eq!(rendered.settings()["database.sslrootcert"], "/nova/ca.pem");
+        config.connect.postgres_ca_file = Some("/connect/ca.pem".into());
+        let rendered = Rendered::of(&config, &routing()).unwrap();
+        assert_eq!(rendered.settings()["database.sslrootcert"], "/connect/ca.pem");
     }
 
     #[test]
@@ -133,6 +161,7 @@ mod tests {
     fn extra_cannot_touch_what_nova_rests_on() {
         for (key, cure) in [
             ("slot.name", "connect.slot"),
+            ("database.sslmode", "postgres.ssl_mode"),
             ("table.include.list", "the streams' sources"),
             ("exactly.once.support", "promises"),
             ("topic.creation.default.partitions", "promises"),

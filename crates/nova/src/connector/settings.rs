@@ -73,6 +73,8 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("database.dbname", "postgres.database"),
     ("database.user", "connect.replication_user"),
     ("database.password", "connect.replication_password"),
+    ("database.sslmode", "postgres.ssl_mode"),
+    ("database.sslrootcert", "connect.postgres_ca_file"),
     ("heartbeat.interval.ms", "connect.heartbeat"),
     ("poll.interval.ms", "connect.poll_interval"),
     ("topic.prefix", "the streams' topics"),

@@ -51,7 +51,10 @@ pub(super) async fn checks(config: &Config, streams: &StreamSet) -> Vec<Check> {
 /// What keeps the user from asking anything; the database need not exist for the question.
 async fn login(client: &Client, name: &str) -> Option<Check> {
     if let Err(error) = client.ping().await {
-        let cure = "Start ClickHouse, or correct clickhouse.url.";
+        let cure = match error.kind() {
+            ErrorKind::Untrusted => ErrorKind::Untrusted.advice(),
+            _ => "Start ClickHouse, or correct clickhouse.url.",
+        };
         return Some(GROUP.unreachable(name, error.to_string(), cure));
     }
     match client.query_text("SELECT version()", &[]).await {

@@ -2,19 +2,17 @@
 
 use std::time::Duration;
 
-use nova_kafka::{KafkaConnection, TopicFacts, describe, topic_facts};
+use nova_kafka::{KafkaConnection, TopicFacts, describe, reach, topic_facts};
 use nova_pipeline::{ErrorKind, PipelineError};
 use nova_streams::StreamSet;
-use tokio::time::timeout;
 
 use super::check::{Check, Group};
 use crate::config::Config;
 use crate::connector::Routing;
-use crate::run::kafka_connection;
 
 const GROUP: Group = Group("Kafka");
-/// librdkafka itself would try for a minute.
-const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+/// librdkafka itself would try for ever.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 const DAY_MS: i64 = 24 * 3600 * 1000;
 /// Below this, a long outage or a late repair finds its messages gone.
 const RETENTION_DAYS: i64 = 30;
@@ -22,21 +20,16 @@ const APPLY: &str = "`nova connector apply` makes it.";
 
 /// All checks of Kafka.
 pub(super) async fn checks(config: &Config, streams: &StreamSet) -> Vec<Check> {
-    let connection = kafka_connection(config);
+    let connection = config.kafka.connection();
     let brokers = &config.kafka.brokers;
-    // Any topic will do to learn whether somebody answers.
-    let probe = streams.iter().next().map_or("nova", |stream| &stream.topic);
-    let answer = timeout(ANSWER_WITHIN, topic_facts(&connection, probe)).await.unwrap_or_else(|_| {
-        let message = format!("no answer within {} s", ANSWER_WITHIN.as_secs());
-        Err(PipelineError::new(ErrorKind::Unavailable, message))
-    });
-    if let Err(error) = answer
-        && matches!(error.kind, ErrorKind::Unavailable | ErrorKind::AccessDenied)
-    {
-        let cure = "Start Kafka, or correct [kafka] (brokers, TLS, SASL).";
+    if let Err(error) = reach(&connection, ANSWER_WITHIN).await {
         let check = match error.kind {
-            ErrorKind::Unavailable => GROUP.unreachable(brokers, error.message, cure),
-            _ => GROUP.fail(brokers, error.message, cure),
+            ErrorKind::Unavailable => {
+                let cure = "Start Kafka, or correct kafka.brokers and kafka.security.";
+                GROUP.unreachable(brokers, error.message, cure)
+            }
+            ErrorKind::Untrusted => GROUP.unreachable(brokers, error.message, error.kind.advice()),
+            _ => GROUP.fail(brokers, error.message, "Correct [kafka]."),
         };
         let skipped = ["topics", "dead letters", "group lag"];
         return std::iter::once(check)

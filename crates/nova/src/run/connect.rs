@@ -22,7 +22,7 @@ impl StreamConnect {
         let KafkaConfig { group_protocol, instance_id, session_timeout, fetch_buffer_bytes, .. } =
             &config.kafka;
         let mut kafka =
-            KafkaOptions::new(kafka_connection(config), config.group(&stream.name), &stream.topic);
+            KafkaOptions::new(config.kafka.connection(), config.group(&stream.name), &stream.topic);
         kafka.group_protocol = match group_protocol {
             GroupProtocol::Classic => nova_kafka::GroupProtocol::Classic,
             GroupProtocol::Consumer => nova_kafka::GroupProtocol::Consumer,
@@ -79,16 +79,16 @@ pub fn replay_horizon(config: &Config, streams: &StreamSet, table: &str) -> Repl
 
 /// How the brokers are reached.
 pub fn kafka_connection(config: &Config) -> KafkaConnection {
-    let mut connection = KafkaConnection::new(&config.kafka.brokers, "nova");
-    connection.extra.clone_from(&config.kafka.librdkafka);
-    connection
+    config.kafka.connection()
 }
 
 /// A client of the configured ClickHouse.
 pub fn clickhouse_client(config: &ClickHouseConfig) -> Result<Client, PipelineError> {
-    let ClickHouseConfig { url, database, user, password, connect_timeout, request_timeout, .. } = config;
+    let ClickHouseConfig { url, ca_file, database, user, password, connect_timeout, request_timeout, .. } =
+        config;
     let client = Client::new(nova_clickhouse::ClientOptions {
         url: url.clone(),
+        ca_file: ca_file.clone(),
         database: database.clone(),
         user: user.clone(),
         password: password.to_secret_string(),

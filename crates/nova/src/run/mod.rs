@@ -5,6 +5,7 @@
 
 mod connect;
 mod kafka;
+mod preflight;
 mod retention;
 mod slot;
 mod watch;
@@ -42,6 +43,7 @@ const WATCH_INTERVAL: Duration = Duration::from_secs(5);
 pub async fn run(args: &RunArgs, config: &Config, streams: &StreamSet) -> Outcome {
     let chosen = choose(args, streams)?;
     let client = clickhouse_client(&config.clickhouse)?;
+    preflight::look(config, &client, is_reconcile(args)).await?;
     let admin = AdminServer::bind(&config.monitoring).await?;
     let dashboard = Dashboard::bind(&config.admin).await?;
     let gatherer = Gatherer::new(config, streams.iter())?;
@@ -158,7 +160,7 @@ fn server_watchers(config: &Config, streams: &[&Stream], client: Client) -> Work
         group: config.group(&stream.name),
         topic: stream.topic.clone(),
     };
-    let kafka = Arc::new(KafkaWatch::new(kafka_connection(config), streams.iter().map(watched).collect()));
+    let kafka = Arc::new(KafkaWatch::new(config.kafka.connection(), streams.iter().map(watched).collect()));
     let kafka = Watch::new("kafka", WATCH_INTERVAL, move || {
         let kafka = Arc::clone(&kafka);
         async move { kafka.look().await }

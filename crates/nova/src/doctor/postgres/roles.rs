@@ -2,10 +2,11 @@
 
 use sqlx::PgConnection;
 
-use super::{GROUP, connect, refused};
+use super::{GROUP, refused};
 use crate::config::Config;
 use crate::connector::SIGNAL_TABLE;
 use crate::doctor::check::Check;
+use crate::login::log_in;
 
 pub(super) async fn checks(connection: &mut PgConnection, user: &str) -> Result<Vec<Check>, sqlx::Error> {
     let name = format!("role {user}");
@@ -51,8 +52,8 @@ pub(super) async fn checks(connection: &mut PgConnection, user: &str) -> Result<
 pub(super) async fn login(config: &Config) -> Check {
     let user = &config.connect.replication_user;
     let name = format!("login of {user}");
-    match connect(config, user, &config.connect.replication_password).await {
+    match log_in(&config.postgres, user, &config.connect.replication_password, "connect").await {
         Ok(_) => GROUP.ok(name, "logged in"),
-        Err(error) => refused(&name, "connect", &error),
+        Err(failure) => refused(&name, failure),
     }
 }
