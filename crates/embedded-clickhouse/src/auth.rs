@@ -1,4 +1,4 @@
-//! One user with a password, given in any of the three ways of ClickHouse's HTTP interface.
+//! Users with passwords, given in any of the three ways of ClickHouse's HTTP interface.
 //!
 //! Invariant: no request but `/ping` and `/replicas_status` reaches the engine without passing [`Credentials::check`].
 
@@ -9,17 +9,25 @@ use hyper::header::{AUTHORIZATION, HeaderValue};
 
 use crate::exception::Exception;
 
-/// The only user. An empty password lets requests without a password in.
+/// Who may log in. An empty password lets requests without a password in.
 #[derive(Clone)]
 pub(crate) struct Credentials {
+    /// The one that is the engine's `default`, whatever its name here.
     pub(crate) user: String,
     pub(crate) password: String,
+    /// Names that are roles of the engine, and passwords.
+    pub(crate) others: Vec<(String, String)>,
 }
 
 impl Credentials {
     /// Checks headers `X-ClickHouse-User`/`-Key`, then Basic authorization, then the URL's `user` and `password`;
-    /// the first way used counts. Missing parts mean user `default` and an empty password.
-    pub(crate) fn check(&self, headers: &HeaderMap, url: &[(String, String)]) -> Result<(), Exception> {
+    /// the first way used counts. Missing parts mean user `default` and an empty password. Answers the role
+    /// that is all the user has; `None` for the one who has everything.
+    pub(crate) fn check(
+        &self,
+        headers: &HeaderMap,
+        url: &[(String, String)],
+    ) -> Result<Option<String>, Exception> {
         // Header values may be UTF-8, which `HeaderValue::to_str` refuses.
         let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
         let header = |name: &str| headers.get(name).map(text);
@@ -32,8 +40,12 @@ impl Credentials {
             given => given,
         };
         let user = user.filter(|user| !user.is_empty()).unwrap_or_else(|| "default".to_owned());
-        if user == self.user && password.unwrap_or_default() == self.password {
-            return Ok(());
+        let password = password.unwrap_or_default();
+        if user == self.user && password == self.password {
+            return Ok(None);
+        }
+        if self.others.iter().any(|(name, secret)| *name == user && *secret == password) {
+            return Ok(Some(user));
         }
         let message = format!(
             "{user}: Authentication failed: password is incorrect, or there is no user with such name"
@@ -63,12 +75,25 @@ mod tests {
 
     use super::Credentials;
 
-    fn check(headers: &[(&'static str, &str)], url: &[(&str, &str)]) -> bool {
-        let credentials = Credentials { user: "default".into(), password: "s".into() };
+    fn login(headers: &[(&'static str, &str)], url: &[(&str, &str)]) -> Option<Option<String>> {
+        let others = vec![("reader".to_owned(), "r".to_owned())];
+        let credentials = Credentials { user: "default".into(), password: "s".into(), others };
         let headers: HeaderMap =
             headers.iter().map(|(k, v)| (k.parse().unwrap(), v.parse().unwrap())).collect();
         let url: Vec<_> = url.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-        credentials.check(&headers, &url).is_ok()
+        credentials.check(&headers, &url).ok()
+    }
+
+    fn check(headers: &[(&'static str, &str)], url: &[(&str, &str)]) -> bool {
+        login(headers, url).is_some()
+    }
+
+    #[test]
+    fn another_user_has_a_password_and_a_role_of_its_own() {
+        assert_eq!(login(&[], &[("user", "reader"), ("password", "r")]), Some(Some("reader".to_owned())));
+        assert_eq!(login(&[], &[("password", "s")]), Some(None));
+        assert!(!check(&[], &[("user", "reader"), ("password", "s")]));
+        assert!(!check(&[], &[("user", "reader")]));
     }
 
     #[test]

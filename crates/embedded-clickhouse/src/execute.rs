@@ -61,6 +61,14 @@ pub(crate) fn run(engine: &Engine, query: &Query, mut input: Input) -> Result<An
 }
 
 fn prepare(session: &mut Session<'_>, query: &Query) -> Result<(), Exception> {
+    // First, so that what follows is checked as the user's. A session serves one statement, so there is no way back.
+    if let Some(user) = &query.user {
+        session.command("SET ROLE", user)?;
+        if let Some(role) = query.roles.first() {
+            let message = format!("{user}: Not enough privileges to take the role {role}");
+            return Err(Exception::new(Exception::ACCESS_DENIED, message));
+        }
+    }
     if let Some(database) = &query.database {
         session.command("USE", database)?;
     }

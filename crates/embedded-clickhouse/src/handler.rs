@@ -50,7 +50,7 @@ pub(crate) async fn handle(state: Arc<State>, request: Request<Incoming>) -> Res
 async fn query(state: Arc<State>, parts: Parts, body: Incoming) -> Reply {
     let url = request::url_parameters(&parts.uri);
     let parsed = match state.credentials.check(&parts.headers, &url) {
-        Ok(()) => Query::new(&parts.method, &parts.headers, url),
+        Ok(user) => Query::new(user, &parts.method, &parts.headers, url),
         Err(exception) => Err(exception),
     };
     let mut query = match parsed {

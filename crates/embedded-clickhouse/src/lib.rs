@@ -10,13 +10,13 @@
 //! * GET and POST `/`, `/ping`, `/replicas_status`; the statement in the URL, in the body, or in both; insert data in
 //!   every input format of the engine, streamed through bounded memory; `param_x` in the URL and in multipart fields;
 //!   settings, `database`, `default_format`, `role` and `query_id` in the URL; the `X-ClickHouse-*` request headers;
-//!   block framing with LZ4 both ways; exception codes and HTTP statuses of a server. GET requests may not write.
+//!   block framing with LZ4 both ways; TLS on a second address; exception codes and HTTP statuses of a server. GET requests may not write.
 //!
 //! # What is different from a server
-//! * **One user.** Its name and password are checked here; inside the engine everybody is `default`. `CREATE USER` and
-//!   `GRANT` answer 497, for libchdb's users are read-only and hold no access management. `SET ROLE` is understood,
-//!   but there are no roles to set. Privileges can only be narrowed for everybody, by a configuration file whose
-//!   `users_config` redefines `default`.
+//! * **Users come from files.** Passwords are checked here, and inside the engine everybody is `default`: libchdb knows no
+//!   login, refuses `CREATE USER`, and cannot `EXECUTE AS`. The user of the command line has all that `default` has. Those of
+//!   a users file have the role of their name and no other: the configuration file's `users_config` defines these roles
+//!   with their grants and gives them to `default`, and the engine enforces them.
 //! * **No sessions** (`session_id` answers 48), no external tables, no `input()`, no `INTO OUTFILE`, no
 //!   `Content-Encoding` of bodies and no ZSTD blocks: all refused. `Accept-Encoding` is answered with a plain body.
 //! * **Answers are complete before the first byte is sent**, in the engine's memory: a result must fit there. In
@@ -44,9 +44,11 @@ mod request;
 mod response;
 mod server;
 mod sql;
+mod tls;
 
 pub use engine::EngineStartError;
 pub use server::{EmbeddedClickHouse, Options, ShutdownError, StartError};
+pub use tls::TlsOptions;
 
 /// Ends the process at once, without running destructors or `atexit` handlers, some of which crash inside
 /// libchdb. Call it last, after [`EmbeddedClickHouse::shutdown`].

@@ -45,17 +45,22 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
 }
 
 async fn serve(arguments: Arguments) -> anyhow::Result<()> {
-    let password = arguments.password()?;
-    if password.is_empty() && !arguments.listen.ip().is_loopback() {
-        bail!("{} is open to the network: set a password, or listen on 127.0.0.1", arguments.listen);
+    let (password, other_users, tls) = (arguments.password()?, arguments.other_users()?, arguments.tls());
+    let addresses = [Some(arguments.listen), tls.as_ref().map(|tls| tls.listen)];
+    for open in addresses.into_iter().flatten().filter(|address| !address.ip().is_loopback()) {
+        if password.is_empty() {
+            bail!("{open} is open to the network: set a password, or listen on 127.0.0.1");
+        }
     }
     // Before the engine starts, so that a signal during the start is not lost.
     let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
     let server = EmbeddedClickHouse::start(Options {
         listen: arguments.listen,
+        tls,
         user: arguments.user,
         password,
+        other_users,
         config_file: arguments.config_file,
         threads: arguments.threads,
         ..Options::new(arguments.library, arguments.data)

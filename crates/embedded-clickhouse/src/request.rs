@@ -16,6 +16,8 @@ use crate::multipart;
 pub(crate) struct Query {
     /// The statement, or its beginning; the body continues it after a line break.
     pub(crate) sql: String,
+    /// The only role that the request has; `None` for all of them.
+    pub(crate) user: Option<String>,
     pub(crate) database: Option<String>,
     pub(crate) roles: Vec<String>,
     pub(crate) settings: Vec<(String, String)>,
@@ -39,6 +41,7 @@ pub(crate) fn url_parameters(uri: &Uri) -> Vec<(String, String)> {
 
 impl Query {
     pub(crate) fn new(
+        user: Option<String>,
         method: &Method,
         headers: &HeaderMap,
         url: Vec<(String, String)>,
@@ -48,6 +51,7 @@ impl Query {
             headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
         };
         let mut query = Self {
+            user,
             database: header("x-clickhouse-database"),
             format: header("x-clickhouse-format").unwrap_or_else(|| "TabSeparated".to_owned()),
             read_only: method != Method::POST,
@@ -136,7 +140,7 @@ mod tests {
 
     fn query(url: &str) -> Result<Query, u32> {
         let url = url_parameters(&url.parse().unwrap());
-        Query::new(&Method::POST, &HeaderMap::new(), url).map_err(|e| e.code)
+        Query::new(None, &Method::POST, &HeaderMap::new(), url).map_err(|e| e.code)
     }
 
     #[test]
@@ -157,6 +161,6 @@ mod tests {
         assert_eq!(query("/?session_id=1").unwrap_err(), 48);
         let gzip: HeaderMap =
             [("content-encoding".parse().unwrap(), "gzip".parse().unwrap())].into_iter().collect();
-        assert_eq!(Query::new(&Method::POST, &gzip, Vec::new()).unwrap_err().code, 48);
+        assert_eq!(Query::new(None, &Method::POST, &gzip, Vec::new()).unwrap_err().code, 48);
     }
 }

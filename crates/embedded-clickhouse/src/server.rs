@@ -10,6 +10,7 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -21,6 +22,7 @@ use crate::engine::{Engine, EngineStartError, Parameters};
 use crate::exception::Exception;
 use crate::handler::{self, State};
 use crate::response::Identity;
+use crate::tls::TlsOptions;
 
 /// Time for what the deadline cut off to let go of the engine.
 const CANCEL_GRACE: Duration = Duration::from_secs(1);
@@ -34,10 +36,15 @@ pub struct Options {
     pub data: PathBuf,
     /// Address to listen on; port 0 takes a free one.
     pub listen: SocketAddr,
-    /// The only user's name, usually `default`.
+    /// A second address, for TLS.
+    pub tls: Option<TlsOptions>,
+    /// The name of the user who may do everything, usually `default`.
     pub user: String,
     /// The user's password; empty for none.
     pub password: String,
+    /// Further users and their passwords. Each has the role of its name, which the configuration file's `users_config`
+    /// must define and give to `default`.
+    pub other_users: Vec<(String, String)>,
     /// A ClickHouse configuration file for the engine.
     pub config_file: Option<PathBuf>,
     /// Statements that run at the same time; more of them wait.
@@ -51,8 +58,10 @@ impl Options {
             library: library.into(),
             data: data.into(),
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            tls: None,
             user: "default".to_owned(),
             password: String::new(),
+            other_users: Vec::new(),
             config_file: None,
             threads: 32,
         }
@@ -74,6 +83,9 @@ pub enum StartError {
         /// The system's error.
         source: std::io::Error,
     },
+    /// Certificate or key cannot be used.
+    #[error("the TLS listener needs a certificate and its key in PEM")]
+    Tls(#[source] std::io::Error),
     /// The engine started and then could not say its version.
     #[error("the engine does not answer: {0}")]
     NoAnswer(String),
@@ -102,10 +114,18 @@ pub struct EmbeddedClickHouse {
 impl EmbeddedClickHouse {
     /// Starts the engine and listens. The port is bound first, so that a taken port leaves nothing behind.
     pub async fn start(options: Options) -> Result<Self, StartError> {
-        let listen_error = |source| StartError::Listen { address: options.listen, source };
-        let listener = TcpListener::bind(options.listen).await.map_err(listen_error)?;
-        let address = listener.local_addr().map_err(listen_error)?;
-        let Options { library, data, user, password, config_file, threads, .. } = options;
+        let listener = bind(options.listen).await?;
+        let address =
+            listener.local_addr().map_err(|source| StartError::Listen { address: options.listen, source })?;
+        let secure = match &options.tls {
+            Some(tls) => {
+                tls.read().map_err(StartError::Tls)?;
+                Some(bind(tls.listen).await?)
+            }
+            None => None,
+        };
+        let Options { library, data, user, password, other_users: others, config_file, threads, tls, .. } =
+            options;
         let no_answer = |error: &dyn std::fmt::Display| StartError::NoAnswer(error.to_string());
         let (engine, identity) = tokio::task::spawn_blocking(move || {
             let engine = Engine::start(&library, &data, config_file.as_deref())?;
@@ -117,13 +137,16 @@ impl EmbeddedClickHouse {
         let state = Arc::new(State {
             engine,
             identity,
-            credentials: Credentials { user, password },
+            credentials: Credentials { user, password, others },
             permits: Semaphore::new(threads.clamp(1, Semaphore::MAX_PERMITS)),
             work: TaskTracker::new(),
         });
         let stop = CancellationToken::new();
         let mut accepting = JoinSet::new();
-        accepting.spawn(accept(listener, Arc::clone(&state), stop.clone()));
+        accepting.spawn(accept(listener, None, Arc::clone(&state), stop.clone()));
+        if let (Some(listener), Some(tls)) = (secure, tls) {
+            accepting.spawn(accept(listener, Some(Arc::new(tls)), Arc::clone(&state), stop.clone()));
+        }
         Ok(Self { address, state, stop, accepting })
     }
 
@@ -168,6 +191,10 @@ impl EmbeddedClickHouse {
     }
 }
 
+async fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })
+}
+
 fn identity(engine: &Engine) -> Result<Identity, Exception> {
     let lost = || Exception::new(Exception::LOGICAL_ERROR, "no version");
     let mut session = engine.open().ok_or_else(lost)?;
@@ -177,7 +204,12 @@ fn identity(engine: &Engine) -> Result<Identity, Exception> {
     Ok(Identity { version: version.to_owned(), timezone: timezone.to_owned() })
 }
 
-async fn accept(listener: TcpListener, state: Arc<State>, stop: CancellationToken) {
+async fn accept(
+    listener: TcpListener,
+    tls: Option<Arc<TlsOptions>>,
+    state: Arc<State>,
+    stop: CancellationToken,
+) {
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
@@ -187,7 +219,8 @@ async fn accept(listener: TcpListener, state: Arc<State>, stop: CancellationToke
         };
         match accepted {
             Ok((stream, _)) => {
-                connections.spawn(state.work.track_future(serve(stream, Arc::clone(&state), stop.clone())));
+                let serving = serve(stream, tls.clone(), Arc::clone(&state), stop.clone());
+                connections.spawn(state.work.track_future(serving));
             }
             // Out of file descriptors, mostly: give running requests a chance to end.
             Err(error) => {
@@ -200,11 +233,26 @@ async fn accept(listener: TcpListener, state: Arc<State>, stop: CancellationToke
     while connections.join_next().await.is_some() {}
 }
 
-async fn serve(stream: TcpStream, state: Arc<State>, stop: CancellationToken) {
+async fn serve(stream: TcpStream, tls: Option<Arc<TlsOptions>>, state: Arc<State>, stop: CancellationToken) {
     // Answers are small and written at once; Nagle's algorithm would delay them by up to 40 ms.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY");
     }
+    let Some(tls) = tls else { return converse(stream, state, stop).await };
+    let accepted = tokio::select! {
+        accepted = tls.accept(stream) => accepted,
+        () = stop.cancelled() => return,
+    };
+    match accepted {
+        Ok(stream) => converse(stream, state, stop).await,
+        Err(error) => tracing::debug!(%error, "no TLS connection"),
+    }
+}
+
+async fn converse<S>(stream: S, state: Arc<State>, stop: CancellationToken)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let service = service_fn(|request| handler::handle(Arc::clone(&state), request));
     let connection = http1::Builder::new().half_close(true).serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);

@@ -25,7 +25,7 @@ pub(super) async fn packages(needs: &[Need]) -> Vec<&'static str> {
             Need::Java => packages.push(java_package().await),
             Need::Maven => packages.push("maven"),
             Need::Npm => packages.push("npm"),
-            Need::BuildTools => packages.extend(["make", "g++"]),
+            Need::BuildTools => packages.extend(["make", "g++", "pkg-config", "libssl-dev"]),
             Need::Browser => packages.extend(["chromium", "chromium-driver"]),
             Need::Go => packages.push("golang-go"),
             Need::Python => packages.extend(["python3", "python3-pip"]),

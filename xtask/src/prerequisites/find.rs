@@ -82,6 +82,11 @@ fn folders_below(parent: &str, child: &str) -> Vec<PathBuf> {
     entries.map(|entry| entry.path().join(child)).filter(|folder| folder.is_dir()).collect()
 }
 
+/// Whether a C library can be built against.
+pub(super) async fn has_library(name: &str) -> bool {
+    answer_of(Path::new("pkg-config"), name).await.is_some()
+}
+
 async fn answer_of(program: &Path, argument: &str) -> Option<Output> {
     let mut command = Command::new(program);
     let output = command.arg(argument).stdin(Stdio::null()).kill_on_drop(true).output().await.ok()?;

@@ -23,7 +23,7 @@ pub enum Need {
     Maven,
     /// npm, which downloads the ClickHouse engine.
     Npm,
-    /// `make` and a C++ compiler, which build librdkafka.
+    /// `make`, a C++ compiler, and OpenSSL's headers with `pkg-config`, which build librdkafka.
     BuildTools,
     /// Chromium and its driver, in which reports are tested.
     Browser,
@@ -57,7 +57,7 @@ impl Need {
             Self::Java => "Java 17 or newer",
             Self::Maven => "Maven (mvn)",
             Self::Npm => "npm",
-            Self::BuildTools => "make and a C++ compiler",
+            Self::BuildTools => "make, a C++ compiler and OpenSSL's headers (with pkg-config)",
             Self::Browser => "Chromium and chromedriver",
             Self::Go => "Go 1.26 or newer (from https://go.dev/dl where apt has an older one)",
             Self::Python => "Python 3 with pip",
@@ -118,6 +118,7 @@ async fn missing_of(needs: &[Need]) -> Vec<Need> {
             Need::BuildTools => {
                 on_path("make").is_some()
                     && ["c++", "g++", "clang++"].iter().any(|name| on_path(name).is_some())
+                    && find::has_library("libssl").await
             }
             Need::Browser => {
                 on_path("chromedriver").is_some()

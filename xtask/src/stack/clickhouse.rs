@@ -12,7 +12,9 @@ use anyhow::{Context, Result, bail, ensure};
 use super::clickhouse_config;
 use super::launch::{Launch, StopManner};
 use super::options::Site;
+use super::ports::free_port;
 use super::process::ServerProcess;
+use super::protection::{ClickHouseUser, ServerFiles};
 use super::readiness::wait_ready;
 
 const USER: &str = "default";
@@ -49,6 +51,14 @@ pub struct ClickHouseServer {
     url: String,
     user: String,
     password: String,
+    tls: Option<Tls>,
+}
+
+/// The address for TLS and the files behind it.
+#[derive(Debug)]
+struct Tls {
+    port: u16,
+    files: ServerFiles,
 }
 
 impl ClickHouseServer {
@@ -60,7 +70,7 @@ impl ClickHouseServer {
         if let ClickHouseSource::External { url, user, password } = source {
             let (url, user, password) =
                 (url.trim_end_matches('/').to_owned(), user.clone(), password.clone());
-            let server = Self { process: None, url, user, password };
+            let server = Self { process: None, url, user, password, tls: None };
             server.probe().await.with_context(|| {
                 format!("ClickHouse at NOVA_CLICKHOUSE_URL={} does not answer; correct the variable, or unset it to use an own server", server.url)
             })?;
@@ -68,12 +78,17 @@ impl ClickHouseServer {
         }
         let password = uuid::Uuid::new_v4().simple().to_string();
         let home = site.run_dir.subdir("clickhouse")?;
-        let launch = launch(site, source, &home, port, &password)?;
+        let tls = match &site.options.protection {
+            Some(protection) => Some(Tls { port: free_port()?, files: protection.install(&home, None)? }),
+            None => None,
+        };
+        let launch = launch(site, source, &home, port, tls.as_ref(), &password)?;
         let server = Self {
             process: Some(ServerProcess::spawn(launch)?),
             url: format!("http://127.0.0.1:{port}"),
             user: USER.to_owned(),
             password,
+            tls,
         };
         server.wait_ready().await?;
         Ok(server)
@@ -137,6 +152,26 @@ impl ClickHouseServer {
         &self.url
     }
 
+    /// Base URL for TLS.
+    ///
+    /// # Errors
+    /// When the stack is not protected.
+    pub fn tls_url(&self) -> Result<String> {
+        Ok(format!("https://localhost:{}", self.protected()?.port))
+    }
+
+    /// Gives a protected server another certificate, for connections from now on.
+    ///
+    /// # Errors
+    /// When the stack is not protected, or a file cannot be read or written.
+    pub fn replace_certificate(&self, by: &Path) -> Result<()> {
+        self.protected()?.files.replace_certificate(by)
+    }
+
+    fn protected(&self) -> Result<&Tls> {
+        self.tls.as_ref().context("this ClickHouse was started without protection")
+    }
+
     /// User name.
     #[must_use]
     pub fn user(&self) -> &str {
@@ -155,6 +190,7 @@ fn launch(
     source: &ClickHouseSource,
     home: &Path,
     port: u16,
+    tls: Option<&Tls>,
     password: &str,
 ) -> Result<Launch> {
     let config = |content: String| {
@@ -168,12 +204,18 @@ fn launch(
     fs::create_dir_all(home.join(clickhouse_config::BACKUPS))?;
     let (program, args, envs) = match source {
         ClickHouseSource::External { .. } => bail!("an external ClickHouse is not started"),
+        ClickHouseSource::Binary(_) if tls.is_some() => {
+            bail!("a protected stack needs the embedded engine: take `clickhouse` off the PATH")
+        }
         ClickHouseSource::Binary(program) => {
             let path = config(clickhouse_config::server(home, port, password))?;
             (program.clone(), vec!["server".to_owned(), format!("--config-file={path}")], vec![])
         }
         ClickHouseSource::Embedded { program, library } => {
-            let args = vec![
+            let protection = site.options.protection.as_ref();
+            let users = protection.map(|protection| users(home, &protection.clickhouse_users)).transpose()?;
+            let definitions = users.as_ref().map(|(_, definitions)| definitions.as_path());
+            let mut args = vec![
                 "--library".to_owned(),
                 library.display().to_string(),
                 "--data".to_owned(),
@@ -181,8 +223,16 @@ fn launch(
                 "--listen".to_owned(),
                 format!("127.0.0.1:{port}"),
                 "--config-file".to_owned(),
-                config(clickhouse_config::engine(home))?,
+                config(clickhouse_config::engine(home, definitions))?,
             ];
+            if let Some(Tls { port, files }) = tls {
+                args.extend([
+                    format!("--tls-listen=127.0.0.1:{port}"),
+                    format!("--tls-certificate={}", files.certificate().display()),
+                    format!("--tls-key={}", files.key().display()),
+                ]);
+            }
+            args.extend(users.iter().map(|(passwords, _)| format!("--users-file={}", passwords.display())));
             (program.clone(), args, vec![("EMBEDDED_CLICKHOUSE_PASSWORD".to_owned(), password.to_owned())])
         }
     };
@@ -197,4 +247,15 @@ fn launch(
         stop: StopManner::Terminate,
         lifetime: site.options.lifetime,
     })
+}
+
+/// The embedded engine's users: the file of passwords for its front, and that of grants for the engine.
+fn users(home: &Path, users: &[ClickHouseUser]) -> Result<(PathBuf, PathBuf)> {
+    let write = |name: &str, text: String| {
+        let path = home.join(name);
+        fs::write(&path, text).with_context(|| format!("writing {}", path.display()))?;
+        anyhow::Ok(path)
+    };
+    let lines = users.iter().map(|user| format!("{} {}\n", user.name, user.password));
+    Ok((write("users", lines.collect())?, write("users.xml", clickhouse_config::users(users))?))
 }

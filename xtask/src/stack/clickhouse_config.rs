@@ -4,14 +4,21 @@
 
 use std::path::Path;
 
+use super::protection::ClickHouseUser;
+
 /// Where a server's backups may be, below its folder.
 pub(super) const BACKUPS: &str = "backups";
 
-/// The embedded engine's XML: the little that it cannot be told otherwise.
+/// The embedded engine's XML: the little that it cannot be told otherwise. Users and roles come from `definitions`.
 #[must_use]
-pub(super) fn engine(home: &Path) -> String {
+pub(super) fn engine(home: &Path, definitions: Option<&Path>) -> String {
     let home = escape(&home.display().to_string());
-    format!("<clickhouse><backups><allowed_path>{home}/{BACKUPS}/</allowed_path></backups></clickhouse>\n")
+    let users = definitions
+        .map(|path| format!("<users_config>{}</users_config>", escape(&path.display().to_string())));
+    let users = users.unwrap_or_default();
+    format!(
+        "<clickhouse><backups><allowed_path>{home}/{BACKUPS}/</allowed_path></backups>{users}</clickhouse>\n"
+    )
 }
 
 /// The server's XML; `home` is its folder, the password that of the user `default`.
@@ -41,6 +48,38 @@ pub(super) fn server(home: &Path, http_port: u16, password: &str) -> String {
       <profile>default</profile>
       <quota>default</quota>
       <access_management>1</access_management>
+    </default>
+  </users>
+</clickhouse>
+"
+    )
+}
+
+/// Users of the embedded engine, whose front has checked their passwords: to the engine they are roles of its only user.
+/// <https://clickhouse.com/docs/operations/settings/settings-users>
+#[must_use]
+pub(super) fn users(users: &[ClickHouseUser]) -> String {
+    let mut roles =
+        "    <everything><grants><query>GRANT ALL ON *.*</query></grants></everything>\n".to_owned();
+    let mut given = "<query>GRANT everything</query>".to_owned();
+    for ClickHouseUser { name, grants, .. } in users {
+        let grants: String = grants.iter().map(|grant| format!("<query>{}</query>", escape(grant))).collect();
+        roles.push_str(&format!("    <{name}><grants>{grants}</grants></{name}>\n"));
+        given.push_str(&format!("<query>GRANT {name}</query>"));
+    }
+    format!(
+        "<clickhouse>
+  <profiles><default/></profiles>
+  <quotas><default/></quotas>
+  <roles>
+{roles}  </roles>
+  <users>
+    <default>
+      <no_password/>
+      <networks><ip>::/0</ip></networks>
+      <profile>default</profile>
+      <quota>default</quota>
+      <grants>{given}</grants>
     </default>
   </users>
 </clickhouse>

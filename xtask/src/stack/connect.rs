@@ -12,6 +12,7 @@ use super::jvm::{self, Jvm};
 use super::launch::{Launch, StopManner};
 use super::options::Site;
 use super::process::ServerProcess;
+use super::protection::Protection;
 use super::readiness::wait_ready;
 
 const READY_WITHIN: Duration = Duration::from_secs(90);
@@ -40,8 +41,12 @@ impl ConnectServer {
     pub fn launch(site: Site<'_>, jvm: &Jvm, bootstrap: &str, port: u16) -> Result<Self> {
         let home = site.run_dir.subdir("connect")?;
         let config = home.join("connect.properties");
-        fs::write(&config, worker_properties(&jvm.plugins, bootstrap, port))
-            .with_context(|| format!("writing {}", config.display()))?;
+        let mut properties = worker_properties(&jvm.plugins, bootstrap, port);
+        let login = site.options.protection.iter().flat_map(Protection::connect_login).collect::<Vec<_>>();
+        let login: Vec<(&str, String)> =
+            login.iter().map(|(key, value)| (key.as_str(), value.clone())).collect();
+        properties.push_str(&jvm::properties(&login));
+        fs::write(&config, properties).with_context(|| format!("writing {}", config.display()))?;
         let main_class = "org.apache.kafka.connect.cli.ConnectDistributed";
         let mut args = jvm::arguments(HEAP_MIB, &jvm.libs, &INFORMED, main_class);
         args.push(config.display().to_string());

@@ -14,7 +14,9 @@ use tokio::process::Command;
 use super::jvm::{self, Jvm};
 use super::launch::{Launch, StopManner};
 use super::options::Site;
+use super::ports::free_port;
 use super::process::ServerProcess;
+use super::protection::Protection;
 use super::readiness::wait_ready;
 
 const READY_WITHIN: Duration = Duration::from_secs(60);
@@ -29,6 +31,16 @@ pub struct KafkaServer {
     pub process: ServerProcess,
     port: u16,
     jvm: Jvm,
+    protected: Option<ProtectedListeners>,
+}
+
+/// The listeners that ask for TLS and a login.
+#[derive(Debug)]
+struct ProtectedListeners {
+    port: u16,
+    /// The one with the expired certificate.
+    expired_port: u16,
+    users: Vec<(String, String)>,
 }
 
 impl KafkaServer {
@@ -40,9 +52,20 @@ impl KafkaServer {
         let home = site.run_dir.subdir("kafka")?;
         let logs = home.join("data");
         let config = home.join("server.properties");
-        fs::write(&config, server_properties(&logs, port, controller_port))
+        let mut properties = server_properties(&logs, port, controller_port);
+        let mut protected = None;
+        if let Some(protection) = &site.options.protection {
+            let listeners = ProtectedListeners {
+                port: free_port()?,
+                expired_port: free_port()?,
+                users: protection.kafka_users.clone(),
+            };
+            listeners.add_to(&mut properties, protection, &home)?;
+            protected = Some(listeners);
+        }
+        fs::write(&config, jvm::properties(&properties))
             .with_context(|| format!("writing {}", config.display()))?;
-        format_storage(jvm, &config).await?;
+        format_storage(jvm, &config, protected.as_ref()).await?;
         let mut args = jvm::arguments(HEAP_MIB, &jvm.libs, &INFORMED, "kafka.Kafka");
         args.push(config.display().to_string());
         let process = ServerProcess::spawn(Launch {
@@ -56,7 +79,7 @@ impl KafkaServer {
             stop: StopManner::Terminate,
             lifetime: site.options.lifetime,
         })?;
-        let server = Self { process, port, jvm: jvm.clone() };
+        let server = Self { process, port, jvm: jvm.clone(), protected };
         server.wait_ready().await?;
         Ok(server)
     }
@@ -80,10 +103,36 @@ impl KafkaServer {
         format!("127.0.0.1:{}", self.port)
     }
 
+    /// `host:port` of the listener that asks for TLS and a login.
+    ///
+    /// # Errors
+    /// When the stack is not protected.
+    pub fn protected_bootstrap(&self) -> Result<String> {
+        Ok(format!("localhost:{}", self.protected()?.port))
+    }
+
+    /// The same with an expired certificate.
+    ///
+    /// # Errors
+    /// When the stack is not protected.
+    pub fn expired_bootstrap(&self) -> Result<String> {
+        Ok(format!("localhost:{}", self.protected()?.expired_port))
+    }
+
+    fn protected(&self) -> Result<&ProtectedListeners> {
+        self.protected.as_ref().context("this Kafka was started without protection")
+    }
+
     /// The port on 127.0.0.1.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// The program and the first arguments of one of Kafka's own tools.
+    #[must_use]
+    pub fn tool_command(&self, main_class: &str) -> (&Path, Vec<String>) {
+        (&self.jvm.java, jvm::arguments(256, &self.jvm.libs, &[], main_class))
     }
 
     /// Runs one of Kafka's own tools, e.g. `org.apache.kafka.tools.TopicCommand`, and answers its standard output.
@@ -91,14 +140,15 @@ impl KafkaServer {
     /// # Errors
     /// When the tool fails; with its last lines.
     pub async fn tool(&self, main_class: &str, args: &[&str]) -> Result<String> {
-        let mut command = Command::new(&self.jvm.java);
-        command.args(jvm::arguments(256, &self.jvm.libs, &[], main_class)).args(args);
+        let (program, fixed) = self.tool_command(main_class);
+        let mut command = Command::new(program);
+        command.args(fixed).args(args);
         let output = crate::command::run(main_class, &mut command).await?;
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 }
 
-fn server_properties(logs: &Path, port: u16, controller_port: u16) -> String {
+fn server_properties(logs: &Path, port: u16, controller_port: u16) -> Vec<(&'static str, String)> {
     let fixed = [
         ("process.roles", "broker,controller"),
         ("node.id", "1"),
@@ -125,10 +175,45 @@ fn server_properties(logs: &Path, port: u16, controller_port: u16) -> String {
     pairs.push(("advertised.listeners", format!("PLAINTEXT://{broker}")));
     pairs.push(("controller.quorum.voters", format!("1@{controller}")));
     pairs.push(("log.dirs", logs.display().to_string()));
-    jvm::properties(&pairs)
+    pairs
 }
 
-async fn format_storage(jvm: &Jvm, config: &Path) -> Result<()> {
+impl ProtectedListeners {
+    /// Two listeners more, and ACLs (<https://kafka.apache.org/documentation/#security_authz>). Whoever comes by the plain
+    /// listener is a superuser.
+    fn add_to(
+        &self,
+        properties: &mut Vec<(&'static str, String)>,
+        protection: &Protection,
+        home: &Path,
+    ) -> Result<()> {
+        let Self { port, expired_port, .. } = self;
+        for (key, value) in &mut *properties {
+            if matches!(*key, "listeners" | "advertised.listeners") {
+                value.push_str(&format!(",SECURE://localhost:{port},EXPIRED://localhost:{expired_port}"));
+            }
+        }
+        let jaas = "org.apache.kafka.common.security.scram.ScramLoginModule required;";
+        let keystore = |expired| protection.keystore(home, expired).map(|path| path.display().to_string());
+        properties.extend([
+            (
+                "listener.security.protocol.map",
+                "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SECURE:SASL_SSL,EXPIRED:SASL_SSL".to_owned(),
+            ),
+            ("sasl.enabled.mechanisms", "SCRAM-SHA-512".to_owned()),
+            ("listener.name.secure.scram-sha-512.sasl.jaas.config", jaas.to_owned()),
+            ("listener.name.expired.scram-sha-512.sasl.jaas.config", jaas.to_owned()),
+            ("ssl.keystore.type", "PEM".to_owned()),
+            ("listener.name.secure.ssl.keystore.location", keystore(false)?),
+            ("listener.name.expired.ssl.keystore.location", keystore(true)?),
+            ("authorizer.class.name", "org.apache.kafka.metadata.authorizer.StandardAuthorizer".to_owned()),
+            ("super.users", "User:ANONYMOUS".to_owned()),
+        ]);
+        Ok(())
+    }
+}
+
+async fn format_storage(jvm: &Jvm, config: &Path, protected: Option<&ProtectedListeners>) -> Result<()> {
     // A cluster id is a UUID in URL-safe base64 without padding: 22 characters.
     let id = &uuid::Uuid::new_v4().simple().to_string();
     let id = id.get(..22).context("a UUID has 32 hexadecimal digits")?;
@@ -140,6 +225,9 @@ async fn format_storage(jvm: &Jvm, config: &Path) -> Result<()> {
         "kafka.tools.StorageTool",
     ));
     command.args(["format", "-t", id, "-c"]).arg(config);
+    for (name, password) in protected.into_iter().flat_map(|listeners| &listeners.users) {
+        command.arg("--add-scram").arg(format!("SCRAM-SHA-512=[name={name},password={password}]"));
+    }
     crate::command::run("formatting Kafka's log folder", &mut command).await.map(drop)
 }
 
@@ -163,7 +251,7 @@ mod tests {
 
     #[test]
     fn the_properties_name_both_listeners_and_refuse_unknown_topics() {
-        let text = server_properties(Path::new("/run/kafka"), 9001, 9002);
+        let text = jvm::properties(&server_properties(Path::new("/run/kafka"), 9001, 9002));
         for line in [
             "listeners=PLAINTEXT://127.0.0.1:9001,CONTROLLER://127.0.0.1:9002",
             "controller.quorum.voters=1@127.0.0.1:9002",

@@ -15,6 +15,7 @@ mod options;
 mod ports;
 mod postgres;
 mod process;
+mod protection;
 pub(crate) mod readiness;
 mod run_dir;
 pub mod state;
@@ -35,6 +36,7 @@ use ports::PortPlan;
 pub use ports::{Ports, free_port, is_free};
 pub use postgres::PostgresServer;
 pub use process::ServerProcess;
+pub use protection::{ClickHouseUser, Protection};
 pub use readiness::{NotReady, wait_ready};
 pub use run_dir::{RunDir, sweep_abandoned};
 

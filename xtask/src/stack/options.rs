@@ -2,6 +2,7 @@
 
 use super::launch::Lifetime;
 use super::ports::Ports;
+use super::protection::Protection;
 use super::run_dir::RunDir;
 
 /// The servers of a stack.
@@ -32,6 +33,8 @@ pub struct StackOptions {
     pub fsync: bool,
     /// Build the servers of our own for speed.
     pub release: bool,
+    /// TLS and logins, beside the plain ways in.
+    pub protection: Option<Protection>,
     /// Say on stderr what is being prepared and started.
     pub announce: bool,
 }
@@ -53,6 +56,7 @@ impl StackOptions {
             lifetime: Lifetime::WithOwner,
             fsync: false,
             release: false,
+            protection: None,
             announce: false,
         }
     }

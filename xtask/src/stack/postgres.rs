@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use nix::sys::signal::Signal;
 use sqlx::{Connection, PgConnection};
 use tokio::process::Command;
 
@@ -15,6 +16,7 @@ use super::account::Account;
 use super::launch::{Launch, StopManner};
 use super::options::Site;
 use super::process::ServerProcess;
+use super::protection::{ServerFiles, TLS_ONLY_ROLES};
 use super::readiness::wait_ready;
 
 const USER: &str = "postgres";
@@ -31,6 +33,7 @@ pub struct PostgresServer {
     password: String,
     data: PathBuf,
     bin: PathBuf,
+    tls: Option<ServerFiles>,
 }
 
 impl PostgresServer {
@@ -59,8 +62,13 @@ impl PostgresServer {
             lifetime: site.options.lifetime,
         };
         append_settings(&data, port, site.options.fsync)?;
+        let protection = site.options.protection.as_ref();
+        let tls = protection.map(|protection| protection.install(&data, account)).transpose()?;
+        if tls.is_some() {
+            demand_tls(&data)?;
+        }
         let process = ServerProcess::spawn(launch)?;
-        let server = Self { process, port, password, data, bin: bin.to_owned() };
+        let server = Self { process, port, password, data, bin: bin.to_owned(), tls };
         server.wait_ready("postgres").await?;
         let mut connection = PgConnection::connect(&server.url("postgres")).await?;
         sqlx::query("CREATE DATABASE nova")
@@ -93,6 +101,16 @@ impl PostgresServer {
             Ok(PgConnection::connect(&url).await?.close().await?)
         })
         .await
+    }
+
+    /// Gives a protected server another certificate, for connections from now on or a moment later.
+    ///
+    /// # Errors
+    /// When the stack is not protected, or a file cannot be read or written.
+    pub fn replace_certificate(&self, by: &Path) -> Result<()> {
+        let tls = self.tls.as_ref().context("this stack was started without protection")?;
+        tls.replace_certificate(by)?;
+        self.process.kill(Signal::SIGHUP)
     }
 
     /// URL of the database `nova` for the superuser.
@@ -180,4 +198,16 @@ fn append_settings(data: &Path, port: u16, fsync: bool) -> Result<()> {
     let mut text = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
     text.push_str(&settings);
     fs::write(&path, text).with_context(|| format!("writing {}", path.display()))
+}
+
+/// Switches TLS on, and refuses Nova's roles without it; the first line of `pg_hba.conf` that fits counts.
+fn demand_tls(data: &Path) -> Result<()> {
+    let settings = data.join("postgresql.conf");
+    let text = fs::read_to_string(&settings).with_context(|| format!("reading {}", settings.display()))?;
+    fs::write(&settings, format!("{text}ssl = on\n"))
+        .with_context(|| format!("writing {}", settings.display()))?;
+    let access = data.join("pg_hba.conf");
+    let text = fs::read_to_string(&access).with_context(|| format!("reading {}", access.display()))?;
+    fs::write(&access, format!("hostnossl all {TLS_ONLY_ROLES} all reject\n{text}"))
+        .with_context(|| format!("writing {}", access.display()))
 }

@@ -10,3 +10,4 @@ mod http;
 mod inserts;
 mod lifecycle;
 mod support;
+mod users;
