@@ -32,8 +32,8 @@ pub(crate) async fn bad_input(world: &mut World) -> Result<()> {
         case(&["migrate", "--set", "clickhouse.password=wrong"], 1, &["default", "password"]),
         case(
             &["run", "--stream", "likes", group, admin, "--set=clickhouse.password=wrong"],
-            1,
-            &["likes", "password"],
+            2,
+            &["default", "password"],
         ),
         case(
             &["migrate", "--set", "clickhouse.url=http://127.0.0.1:1"],
