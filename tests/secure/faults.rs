@@ -105,6 +105,21 @@ pub(crate) async fn postgres(site: &Site) -> Result<()> {
     .await
 }
 
+/// GIVEN Kafka Connect / WHEN its connector would not trust PostgreSQL / THEN a check says so before it is applied.
+pub(crate) async fn connector(site: &Site) -> Result<()> {
+    let other_ca = format!("connect.postgres_ca_file={}", text(&site.authority.other_ca()));
+    for (setting, words) in [
+        (other_ca.as_str(), ["certification path", "connect.postgres_ca_file"]),
+        ("connect.postgres_ca_file=/no/such.pem", ["/no/such.pem", "connect.postgres_ca_file"]),
+        ("connect.postgres_host=127.0.0.1", ["127.0.0.1", "connect.postgres_host"]),
+    ] {
+        let (code, failed) = site.doctor(&[setting.to_owned()]).await?;
+        let fits = |line: &String| words.iter().all(|word| line.contains(word));
+        ensure!(code == Some(1) && failed.iter().any(fits), "{setting}: {code:?}, {failed:#?}");
+    }
+    Ok(())
+}
+
 /// Both commands end with the right code, and tell the words.
 async fn told(site: &Site, server: &str, fault: &Fault, worker: &str) -> Result<()> {
     let Fault { settings, words, codes } = fault;

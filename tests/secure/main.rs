@@ -49,6 +49,7 @@ fn main() -> Result<ExitCode> {
         trial(&servers, "clickhouse_rights", privileges::clickhouse),
         trial(&servers, "postgres_rights", privileges::postgres),
         trial(&servers, "kafka_rights", privileges::kafka),
+        trial(&servers, "connector", faults::connector),
         trial(&servers, "configuration", faults::configuration),
         trial(&servers, "kafka", faults::kafka),
         trial(&servers, "clickhouse", faults::clickhouse),

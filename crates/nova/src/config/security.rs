@@ -69,7 +69,8 @@ impl Config {
         if logs_in && kafka.password.is_empty() {
             return Err(missing("kafka.password", "set kafka.password_file or NOVA_KAFKA_PASSWORD"));
         }
-        if !logs_in && !(kafka.user.is_empty() && kafka.password.is_empty()) {
+        let login_is_given = !kafka.user.is_empty() || !kafka.password.is_empty();
+        if login_is_given && !logs_in {
             return Err(SecurityError::Idle {
                 key: "kafka.user or kafka.password",
                 beside: "this kafka.security",
