@@ -15,12 +15,15 @@ GRANT SELECT ON system.columns TO nova_writer;
 GRANT SELECT ON system.settings TO nova_writer;
 GRANT SELECT ON system.merge_tree_settings TO nova_writer;
 GRANT SELECT ON system.dictionaries TO nova_writer;
+GRANT SELECT ON system.view_refreshes TO nova_writer;
 
 -- `nova migrate`, for as long as it runs: makes tables, views and dictionaries in this database and nowhere else.
 CREATE USER IF NOT EXISTS nova_migrator IDENTIFIED WITH sha256_hash BY '${MIGRATOR_SHA256}';
 GRANT CREATE DATABASE, CREATE TABLE, CREATE VIEW, CREATE DICTIONARY ON nova.* TO nova_migrator;
 GRANT DROP TABLE, DROP VIEW, DROP DICTIONARY, ALTER TABLE, ALTER VIEW ON nova.* TO nova_migrator;
 GRANT SELECT, INSERT ON nova.* TO nova_migrator;
+GRANT SELECT ON system.tables TO nova_migrator;
+GRANT SELECT ON system.view_refreshes TO nova_migrator;
 
 -- Dashboards and services.
 CREATE USER IF NOT EXISTS nova_reader IDENTIFIED WITH sha256_hash BY '${READER_SHA256}' SETTINGS readonly = 2;
