@@ -102,6 +102,6 @@ mod tests {
         assert!(xml.contains("<path>/tmp/a&amp;b/data/</path>"));
         assert!(xml.contains("<password>x&lt;y</password>"));
         let backups = "<backups><allowed_path>/tmp/a&amp;b/backups/</allowed_path></backups>";
-        assert!(xml.contains(backups) && engine(Path::new("/tmp/a&b")).contains(backups));
+        assert!(xml.contains(backups) && engine(Path::new("/tmp/a&b"), None).contains(backups));
     }
 }
