@@ -13,7 +13,7 @@ use crate::exit::{Exit, Failure, Outcome};
 use crate::login::{LoginFailure, LoginFailureKind, log_in};
 
 /// For a broker to answer. Whoever takes longer is left to the workers.
-const ANSWER_WITHIN: Duration = Duration::from_secs(3);
+const ANSWER_WITHIN: Duration = Duration::from_secs(15);
 
 /// Looks at ClickHouse and Kafka, and at PostgreSQL when it is read.
 pub(super) async fn look(config: &Config, client: &Client, reads_postgres: bool) -> Outcome {
