@@ -4,6 +4,7 @@
 //! were; they are gone at the end whatever that is.
 
 mod authority;
+mod commands;
 mod faults;
 mod privileges;
 mod right;
@@ -46,6 +47,7 @@ fn main() -> Result<ExitCode> {
     let servers = Servers::default();
     let trials = vec![
         trial(&servers, "right", right::right),
+        trial(&servers, "commands", commands::commands),
         trial(&servers, "clickhouse_rights", privileges::clickhouse),
         trial(&servers, "postgres_rights", privileges::postgres),
         trial(&servers, "kafka_rights", privileges::kafka),

@@ -3,13 +3,13 @@
 //! Invariant: it is written by the connector's own role, the only one that has to have the right.
 
 use nova_streams::Stream;
-use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+use sqlx::{AssertSqlSafe, PgConnection};
 use uuid::Uuid;
 
 use crate::config::Config;
 use crate::connector::SIGNAL_TABLE;
-use crate::doctor::postgres_options;
 use crate::exit::{Exit, Failure, Outcome};
+use crate::login::log_in;
 
 /// Characters of a signal's data (`varchar(2048)`).
 pub(super) const MAX_DATA: usize = 2_048;
@@ -25,11 +25,8 @@ impl Signals {
     pub(super) async fn open(config: &Config) -> Result<Self, Failure> {
         let (connect, postgres) = (&config.connect, &config.postgres);
         let role = connect.replication_user.clone();
-        let options = postgres_options(postgres, &role, &connect.replication_password);
-        let connection = PgConnection::connect_with(&options).await.map_err(|error| {
-            Failure::new(Exit::Unavailable, format!("PostgreSQL, login of {role}: {error}"))
-                .with_cure("Correct [postgres] and connect.replication_user and _password.")
-        })?;
+        let login = log_in(postgres, &role, &connect.replication_password, "connect").await;
+        let connection = login.map_err(|failure| failure.ends(postgres, &role))?;
         let mut signals = Self { connection, role };
         signals.check(&connect.publication).await?;
         Ok(signals)

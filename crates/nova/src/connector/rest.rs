@@ -70,8 +70,10 @@ impl Connect {
     /// [`ConnectError::Unreachable`] when no client can be made.
     pub fn new(url: &str) -> Result<Self, ConnectError> {
         let url = url.trim_end_matches('/').to_owned();
-        let http = reqwest::Client::builder().connect_timeout(CONNECT_WITHIN).timeout(ANSWER_WITHIN).build();
-        match http {
+        let builder = reqwest::Client::builder().connect_timeout(CONNECT_WITHIN).timeout(ANSWER_WITHIN);
+        // The system's certificates are wanted for TLS alone; a system may have none.
+        let builder = if url.starts_with("https://") { builder } else { builder.tls_certs_only([]) };
+        match builder.build() {
             Ok(http) => Ok(Self { http, url }),
             Err(error) => Err(ConnectError::Unreachable { url, reason: causes(&error) }),
         }

@@ -2,13 +2,13 @@
 //!
 //! Invariant: one connection serves all looks; it is made anew after any failure.
 
-use nova_pipeline::PipelineError;
 use serde::Serialize;
-use sqlx::{Connection, PgConnection};
+use sqlx::PgConnection;
 
 use super::asked::of_postgres;
 use crate::config::Config;
-use crate::doctor::postgres_options;
+use crate::exit::Failure;
+use crate::login::log_in;
 use crate::slot::Slot;
 
 /// What PostgreSQL says.
@@ -33,15 +33,15 @@ impl Postgres {
         format!("{}:{}/{}", postgres.host, postgres.port, postgres.database)
     }
 
-    pub(super) async fn look(&mut self, config: &Config) -> Result<PostgresFacts, PipelineError> {
+    pub(super) async fn look(&mut self, config: &Config) -> Result<PostgresFacts, Failure> {
         let failed = |error: sqlx::Error| of_postgres(&error, &Self::place(config));
         // Taken, so that a look that fails or is given up leaves no connection in the middle of a question.
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
             None => {
                 let postgres = &config.postgres;
-                let options = postgres_options(postgres, &postgres.user, &postgres.password);
-                PgConnection::connect_with(&options).await.map_err(failed)?
+                let login = log_in(postgres, &postgres.user, &postgres.password, "postgres").await;
+                login.map_err(|failure| failure.ends(postgres, &postgres.user))?
             }
         };
         let slot_name = config.connect.slot.clone();

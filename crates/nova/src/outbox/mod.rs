@@ -11,13 +11,13 @@ mod report;
 mod slot;
 
 use nova_streams::{Format, Stream, StreamSet};
-use sqlx::{Connection, PgConnection};
-use tokio::time::timeout;
+use sqlx::PgConnection;
 
 use crate::cli::Output;
 use crate::config::Config;
 use crate::doctor::postgres_options;
 use crate::exit::{Exit, Failure, Outcome};
+use crate::login::log_in_by;
 use crate::slot::Slot;
 pub use args::OutboxCommand;
 use args::OutboxMaintainArgs;
@@ -27,7 +27,6 @@ use report::Report;
 
 /// SQLSTATE of a lock that did not come within `lock_timeout`.
 const LOCK_NOT_AVAILABLE: &str = "55P03";
-const CONNECT_WITHIN: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// Runs `nova outbox`.
 pub async fn run(command: &OutboxCommand, config: &Config, streams: &StreamSet) -> Outcome {
@@ -76,12 +75,8 @@ async fn connect(config: &Config) -> Result<PgConnection, Failure> {
     let postgres = &config.postgres;
     let options = postgres_options(postgres, &postgres.owner, &postgres.owner_password)
         .options([("timezone", "UTC"), ("lock_timeout", "10s")]);
-    let connecting = timeout(CONNECT_WITHIN, PgConnection::connect_with(&options)).await;
-    connecting.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map_err(|error| {
-        let place = format!("{}:{}/{}", postgres.host, postgres.port, postgres.database);
-        Failure::new(Exit::Unavailable, format!("PostgreSQL at {place}, as {}: {error}", postgres.owner))
-            .with_cure("Start it, or correct [postgres]: owner and owner_password are the tables' owner.")
-    })
+    let login = log_in_by(&options, "postgres").await;
+    login.map_err(|failure| failure.ends(postgres, &postgres.owner))
 }
 
 /// Two runs side by side would detach the same days. The lock of a run that has just ended, or was killed, is given back

@@ -26,6 +26,7 @@ use crate::cli::Output;
 use crate::config::{ClickHouseConfig, Config};
 use crate::doctor::postgres_options;
 use crate::exit::{Exit, Failure, Outcome};
+use crate::login::{LoginFailure, login_failure};
 use crate::run::{clickhouse_client, compile, declared, declared_or_all, kafka_connection};
 
 /// Runs `nova reconcile`.
@@ -197,8 +198,9 @@ impl From<ReconcileError> for Failure {
             ReconcileError::Postgres { source: sqlx::Error::Database(_), .. } => {
                 Self::new(Exit::Failure, message).with_cure("`nova doctor` looks at what the role needs.")
             }
-            ReconcileError::Postgres { .. } => {
-                unavailable("Start PostgreSQL, or correct postgres.host and postgres.port.")
+            ReconcileError::Postgres { doing, source } => {
+                let LoginFailure { finding, cure, .. } = login_failure(&source, "postgres");
+                Self::new(Exit::Unavailable, format!("PostgreSQL, {doing}: {finding}")).with_cure(cure)
             }
             ReconcileError::Source(_) => unavailable("`nova doctor` looks at the slot."),
             ReconcileError::Refused { .. } | ReconcileError::Checkpoint { .. } => {

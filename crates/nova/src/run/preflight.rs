@@ -10,7 +10,7 @@ use nova_pipeline::{ErrorKind, PipelineError};
 
 use crate::config::Config;
 use crate::exit::{Exit, Failure, Outcome};
-use crate::login::{LoginFailure, LoginFailureKind, log_in};
+use crate::login::{LoginFailureKind, log_in};
 
 /// For a broker to answer. Whoever takes longer is left to the workers.
 const ANSWER_WITHIN: Duration = Duration::from_secs(15);
@@ -41,16 +41,8 @@ fn verdict(error: PipelineError) -> Outcome {
 
 async fn source(config: &Config) -> Outcome {
     let postgres = &config.postgres;
-    let Err(LoginFailure { kind, finding, cure }) =
-        log_in(postgres, &postgres.user, &postgres.password, "postgres").await
-    else {
-        return Ok(());
-    };
-    let exit = match kind {
-        LoginFailureKind::Away => return Ok(()),
-        LoginFailureKind::Untrusted => Exit::Unavailable,
-        LoginFailureKind::Denied => Exit::Usage,
-    };
-    let place = format!("PostgreSQL at {}:{}, as {}", postgres.host, postgres.port, postgres.user);
-    Err(Failure::new(exit, format!("{place}: {finding}")).with_cure(cure))
+    match log_in(postgres, &postgres.user, &postgres.password, "postgres").await {
+        Err(failure) if failure.kind != LoginFailureKind::Away => Err(failure.ends(postgres, &postgres.user)),
+        _ => Ok(()),
+    }
 }

@@ -13,6 +13,7 @@ use tokio::time::timeout;
 
 use crate::config::Config;
 use crate::doctor::postgres_options;
+use crate::login::login_failure;
 use crate::slot::Slot;
 use crate::telemetry::catalogue::{SLOT_ACTIVE, SLOT_RETAINED, SLOT_UNCONFIRMED, SLOT_WAL_STATUS};
 
@@ -59,8 +60,10 @@ impl SlotWatch {
             Err(error) => {
                 *connection = None;
                 let message = format!(
-                    "PostgreSQL at {} does not say what it keeps for slot {}: {error}",
-                    self.place, self.slot
+                    "PostgreSQL at {} does not say what it keeps for slot {}: {}",
+                    self.place,
+                    self.slot,
+                    login_failure(&error, "postgres").finding
                 );
                 Err(PipelineError::new(ErrorKind::Unavailable, message))
             }

@@ -14,6 +14,7 @@ use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig as _, WithHttp
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider, SpanData, SpanExporter as Export};
+use reqwest::blocking::Client;
 use tracing::level_filters::LevelFilter;
 use tracing::{Subscriber, info, warn};
 use tracing_subscriber::Layer;
@@ -80,6 +81,7 @@ fn provider(config: &TelemetryConfig) -> Result<SdkTracerProvider, Failure> {
     }
     let exporter = SpanExporter::builder()
         .with_http()
+        .with_http_client(client()?)
         .with_protocol(Protocol::HttpBinary)
         .with_endpoint(format!("{}/v1/traces", otlp_endpoint.trim_end_matches('/')))
         .with_timeout(REQUEST_WITHIN)
@@ -101,6 +103,16 @@ fn provider(config: &TelemetryConfig) -> Result<SdkTracerProvider, Failure> {
         .with_sampler(Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(*sample_ratio))))
         .with_resource(resource)
         .build())
+}
+
+/// Without TLS no certificates of the system's are wanted, and a system may have none.
+fn client() -> Result<Client, Failure> {
+    // It waits for a thread of its own, which is refused within a runtime.
+    let making =
+        std::thread::spawn(|| Client::builder().timeout(REQUEST_WITHIN).tls_certs_only([]).build());
+    let unusable = |reason: String| Failure::new(Exit::Failure, format!("telemetry: no HTTP client: {reason}"));
+    let made = making.join().map_err(|_| unusable("its thread panicked".to_owned()))?;
+    made.map_err(|error| unusable(error.to_string()))
 }
 
 /// `name=value,…`, as in `OTEL_EXPORTER_OTLP_HEADERS`. What is wrong is not shown: it may hold a token.
