@@ -23,7 +23,7 @@ const LETTERS: &str = "canary.letters";
 /// What somebody wrote.
 const TEXT: &str = "canary-ada@example.org";
 const TOKEN: &str = "canary-token-4711";
-const SASL: &str = "canary-sasl-4711";
+const KEY: &str = "canary-key-4711";
 const WRONG: &str = "canary-wrong-4711";
 
 /// Where everything of this scenario lies.
@@ -87,7 +87,7 @@ impl Site {
         let mut canaries = passwords(&world.installation.config)?;
         ensure!(canaries.len() >= 4, "the configuration has {} passwords", canaries.len());
         for (what, text) in
-            [("text", TEXT), ("OTLP token", TOKEN), ("SASL password", SASL), ("wrong password", WRONG)]
+            [("text", TEXT), ("OTLP token", TOKEN), ("password of a TLS key", KEY), ("wrong password", WRONG)]
         {
             canaries.push((what.to_owned(), text.to_owned()));
         }
@@ -96,9 +96,9 @@ impl Site {
 
     /// What every command gets.
     fn settings(&self) -> Vec<String> {
-        let sasl = format!("kafka.librdkafka.sasl.password={SASL}");
+        let key = format!("kafka.librdkafka.ssl.key.password={KEY}");
         let letters = format!("kafka.dead_letter_topic={LETTERS}");
-        let settings = ["log.level=trace", "kafka.group_prefix=canary", &sasl, &letters];
+        let settings = ["log.level=trace", "kafka.group_prefix=canary", &key, &letters];
         let settings = settings.iter().flat_map(|setting| ["--set", setting]);
         settings.chain(["--streams", &self.streams]).map(str::to_owned).collect()
     }

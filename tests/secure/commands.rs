@@ -17,7 +17,13 @@ const REBUILD: [&str; 9] =
 /// GIVEN workers that run, and rows that an administrator broke / WHEN each command is given as its user / THEN it does
 /// what it says, and both ends are equal again.
 pub(crate) async fn commands(site: &Site) -> Result<()> {
-    let worker = site.installation.run_worker("cdc-2", &["cdc"]).await?;
+    let worker = site
+        .installation
+        .run_worker(
+            "cdc-2",
+            &["cdc", "--set", "log.level=trace", "--set", "kafka.librdkafka.debug=conf,security"],
+        )
+        .await?;
     let events = site.installation.run_worker("events-2", &["events"]).await?;
     dead_letter(site).await?;
     questions(site).await?;
@@ -26,6 +32,9 @@ pub(crate) async fn commands(site: &Site) -> Result<()> {
     rebuild(site).await.context("rebuild")?;
     backfill(site).await.context("backfill")?;
     site.nova_ok(&[], &["outbox", "maintain", "--execute"]).await?;
+    let log = std::fs::read_to_string(worker.process.log())?;
+    ensure!(log.contains("librdkafka"), "no words of librdkafka's at level trace");
+    ensure!(site.passwords().all(|password| !log.contains(password)), "a password stands in the log");
     drop((worker, events));
     site.nova_ok(&[], &["reconcile"]).await.map(drop)
 }
@@ -47,7 +56,8 @@ async fn dead_letter(site: &Site) -> Result<()> {
 
 /// Commands that only ask; some of them need no more than what dashboards have.
 async fn questions(site: &Site) -> Result<()> {
-    for command in [&["audit"][..], &["repair", "list"], &["reconcile", "history"], &["connector", "status"]] {
+    for command in [&["audit"][..], &["repair", "list"], &["reconcile", "history"], &["connector", "status"]]
+    {
         site.nova_ok(&[], command).await?;
     }
     let reader = site.accounts("nova", "nova_reader")?;
@@ -60,7 +70,8 @@ async fn questions(site: &Site) -> Result<()> {
 }
 
 async fn repair(site: &Site) -> Result<()> {
-    let some = "SELECT source_key FROM nova.user_follow_events GROUP BY source_key HAVING sum(sign) = 1 LIMIT 3";
+    let some =
+        "SELECT source_key FROM nova.user_follow_events GROUP BY source_key HAVING sum(sign) = 1 LIMIT 3";
     breaks(site, &format!("ALTER TABLE nova.user_follow_events DELETE WHERE source_key IN ({some})")).await?;
     let compare = ["reconcile", "--stream", "follows", "--values", "-o", "json"];
     let found = site.nova(&[], &compare).await?;

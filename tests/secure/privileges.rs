@@ -50,7 +50,10 @@ pub(crate) async fn clickhouse(site: &Site) -> Result<()> {
         ("nova_writer", "DROP TABLE nova.post_events"),
         ("nova_writer", "CREATE TABLE nova.other (a Int8) ENGINE = MergeTree ORDER BY a"),
         ("nova_writer", "ALTER TABLE nova.post_events UPDATE sign = 0 WHERE 1"),
-        ("nova_writer", "ALTER TABLE nova.post_events REPLACE PARTITION ID '202601' FROM nova.user_follow_events"),
+        (
+            "nova_writer",
+            "ALTER TABLE nova.post_events REPLACE PARTITION ID '202601' FROM nova.user_follow_events",
+        ),
         ("nova_writer", "EXCHANGE TABLES nova.post_events AND nova.user_follow_events"),
         ("nova_writer", "ALTER TABLE nova.jobs DELETE WHERE 1"),
         ("nova_writer", "CREATE VIEW nova.other AS SELECT 1"),

@@ -121,6 +121,13 @@ impl Site {
         Ok(&found.with_context(|| format!("no user {user} in ClickHouse"))?.password)
     }
 
+    /// What must come out nowhere.
+    pub(crate) fn passwords(&self) -> impl Iterator<Item = &str> {
+        let kafka = self.kafka_users.iter().map(|(_, password)| password.as_str());
+        let clickhouse = self.clickhouse_users.iter().map(|user| user.password.as_str());
+        kafka.chain(clickhouse).chain([self.owner_password.as_str()])
+    }
+
     /// Settings with which a command logs in to Kafka and ClickHouse as others.
     pub(crate) fn accounts(&self, kafka: &str, clickhouse: &str) -> Result<Vec<String>> {
         Ok(vec![

@@ -108,9 +108,9 @@ fn provider(config: &TelemetryConfig) -> Result<SdkTracerProvider, Failure> {
 /// Without TLS no certificates of the system's are wanted, and a system may have none.
 fn client() -> Result<Client, Failure> {
     // It waits for a thread of its own, which is refused within a runtime.
-    let making =
-        std::thread::spawn(|| Client::builder().timeout(REQUEST_WITHIN).tls_certs_only([]).build());
-    let unusable = |reason: String| Failure::new(Exit::Failure, format!("telemetry: no HTTP client: {reason}"));
+    let making = std::thread::spawn(|| Client::builder().timeout(REQUEST_WITHIN).tls_certs_only([]).build());
+    let unusable =
+        |reason: String| Failure::new(Exit::Failure, format!("telemetry: no HTTP client: {reason}"));
     let made = making.join().map_err(|_| unusable("its thread panicked".to_owned()))?;
     made.map_err(|error| unusable(error.to_string()))
 }
