@@ -22,7 +22,7 @@ const SLICE: Duration = Duration::from_millis(250);
 /// A broker that hangs up, or nobody there: told after so long, for the next try or another broker may do better.
 const NOT_YET: Duration = Duration::from_secs(3);
 /// How long a reason is looked for after something has failed already.
-const REASON_WITHIN: Duration = Duration::from_secs(3);
+const REASON_WITHIN: Duration = Duration::from_secs(10);
 /// Any topic will do; an answer that there is none is an answer.
 const SOME_TOPIC: &str = "nova";
 const KEYS: Keys = Keys { ca_file: "kafka.ca_file", address: "kafka.brokers" };

@@ -11,8 +11,8 @@ use crate::config::Config;
 use crate::connector::Routing;
 
 const GROUP: Group = Group("Kafka");
-/// librdkafka itself would try for ever.
-const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+/// librdkafka itself would try for ever. A handshake takes seconds where no processor is free.
+const ANSWER_WITHIN: Duration = Duration::from_secs(15);
 const DAY_MS: i64 = 24 * 3600 * 1000;
 /// Below this, a long outage or a late repair finds its messages gone.
 const RETENTION_DAYS: i64 = 30;
