@@ -3,10 +3,14 @@
 //! Invariant: nothing is skipped in silence. What a test needs (servers' programs, downloads, our own binaries) is
 //! there before the tests begin, so a test that cannot find it fails.
 
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
+use cargo_metadata::{MetadataCommand, Target};
 use tokio::process::Command;
 
 use crate::artifacts::Cache;
@@ -40,19 +44,27 @@ const STATIC_CHECKS: [Check; 2] = [
     },
 ];
 
-/// The tests proper. Those that run our binaries build them by themselves, as a user would.
-const TESTS: [Check; 2] = [
+/// What the tests need of cargo. The program as shipped is built now, so that no test finds it amid being replaced.
+const BUILDS: [Check; 3] = [
     Check {
         what: "documentation",
         args: &["doc", "--workspace", "--no-deps", "--all-features", "--locked"],
         envs: &[("RUSTDOCFLAGS", "-D warnings")],
     },
     Check {
-        what: "unit, documentation and end-to-end tests",
-        args: &["test", "--workspace", "--all-features", "--locked", "--no-fail-fast"],
+        what: "building the tests",
+        args: &["test", "--workspace", "--all-features", "--locked", "--no-run", "--quiet"],
+        envs: &[],
+    },
+    Check {
+        what: "building nova",
+        args: &["build", "--package", "nova", "--bin", "nova", "--locked", "--quiet"],
         envs: &[],
     },
 ];
+
+/// The tests that have a stack of servers each, one after the other; their crate is `tests`.
+const SCENARIOS: [&str; 2] = ["end_to_end", "secure"];
 
 const SMOKE_SEED: u64 = 3;
 const SMOKE_SECONDS: u64 = 60;
@@ -73,13 +85,59 @@ pub async fn run(_args: TestArgs) -> Result<()> {
     let cache = Cache::open()?;
     cache.jars().await?;
     cache.engine().await?;
-    for check in &TESTS {
+    for check in &BUILDS {
         check.run().await?;
     }
+    tests().await?;
     instructions::run(false).await?;
     chaos_smoke().await?;
     say(&format!("all checks passed after {}", minutes(begun)));
     Ok(())
+}
+
+/// All tests. Scenarios wait for servers most of the time, so the others are run beside them, and are told of when they end.
+async fn tests() -> Result<()> {
+    let scenarios = SCENARIOS.iter().flat_map(|name| ["--test", name]).map(str::to_owned).collect();
+    let (scenarios, beside) = tokio::join!(test("scenarios on the real servers", scenarios, None), beside());
+    scenarios.and(beside)
+}
+
+async fn beside() -> Result<()> {
+    let log = workspace::target_dir().join("tests.log");
+    let others = other_tests()?;
+    let documentation = vec!["--doc".to_owned()];
+    let mut done = Ok(());
+    for (what, targets) in
+        [("unit and integration tests", others), ("examples of the documentation", documentation)]
+    {
+        let outcome = test(what, targets, Some(&log)).await;
+        let said = std::fs::read_to_string(&log).with_context(|| log.display().to_string())?;
+        say(&said);
+        done = done.and(outcome);
+    }
+    done
+}
+
+/// All targets with tests but the scenarios, as cargo wants them named.
+fn other_tests() -> Result<Vec<String>> {
+    let metadata = MetadataCommand::new()
+        .cargo_path(workspace::cargo())
+        .current_dir(workspace::root())
+        .no_deps()
+        .exec()?;
+    let targets = metadata.packages.into_iter().flat_map(|package| package.targets);
+    let names: BTreeSet<String> = targets.filter(Target::is_test).map(|target| target.name).collect();
+    let named = names.into_iter().filter(|name| !SCENARIOS.contains(&name.as_str()));
+    let named = named.flat_map(|name| ["--test".to_owned(), name]);
+    Ok(["--lib", "--bins"].map(str::to_owned).into_iter().chain(named).collect())
+}
+
+/// Runs these targets' tests; what they say goes to the terminal, or into `log`.
+async fn test(what: &str, targets: Vec<String>, log: Option<&Path>) -> Result<()> {
+    let mut args =
+        ["test", "--workspace", "--all-features", "--locked", "--no-fail-fast"].map(str::to_owned).to_vec();
+    args.extend(targets);
+    cargo(what, &args, &[], log).await
 }
 
 /// A minute of every fault on the real servers.
@@ -101,25 +159,53 @@ async fn chaos_smoke() -> Result<()> {
 
 impl Check {
     async fn run(&self) -> Result<()> {
-        say(&format!("{}: cargo {}", self.what, self.args.join(" ")));
-        let begun = Instant::now();
-        let mut command = Command::new(workspace::cargo());
-        command.args(self.args).envs(self.envs.iter().copied()).current_dir(workspace::root());
-        let status = command
-            .stdin(Stdio::null())
-            .kill_on_drop(true)
-            .status()
-            .await
-            .with_context(|| format!("{}: cargo could not be run", self.what))?;
-        if !status.success() {
-            bail!("{}: `cargo {}` failed ({status})", self.what, self.args.join(" "));
-        }
-        say(&format!("{}: passed after {}", self.what, minutes(begun)));
-        Ok(())
+        cargo(self.what, self.args, self.envs, None).await
     }
+}
+
+async fn cargo(
+    what: &str,
+    args: &[impl AsRef<str>],
+    envs: &[(&str, &str)],
+    log: Option<&Path>,
+) -> Result<()> {
+    let args: Vec<&str> = args.iter().map(AsRef::as_ref).collect();
+    say(&format!("{what}: cargo {}", args.join(" ")));
+    let begun = Instant::now();
+    let mut command = Command::new(workspace::cargo());
+    command.args(&args).envs(envs.iter().copied()).current_dir(workspace::root());
+    if let Some(log) = log {
+        let log = File::create(log).with_context(|| log.display().to_string())?;
+        command.stdout(log.try_clone()?).stderr(log);
+    }
+    let status = command
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .status()
+        .await
+        .with_context(|| format!("{what}: cargo could not be run"))?;
+    if !status.success() {
+        bail!("{what}: `cargo {}` failed ({status})", args.join(" "));
+    }
+    say(&format!("{what}: passed after {}", minutes(begun)));
+    Ok(())
 }
 
 fn minutes(since: Instant) -> String {
     let seconds = since.elapsed().as_secs();
     format!("{}:{:02} min", seconds / 60, seconds % 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_runs_beside_the_scenarios_is_all_the_rest() {
+        let others = other_tests().unwrap();
+        assert!(
+            ["it", "architecture", "sql", "stack"].iter().all(|name| others.contains(&(*name).to_owned()))
+        );
+        assert!(SCENARIOS.iter().all(|name| !others.contains(&(*name).to_owned())), "{others:?}");
+    }
 }
