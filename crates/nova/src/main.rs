@@ -9,6 +9,7 @@ mod actor;
 mod admin;
 mod audit;
 mod backfill;
+mod bar;
 mod cli;
 mod completions;
 mod config;

@@ -6,11 +6,9 @@
 //!
 //! Invariant: a command that is given again while the connector reads the table does not ask for it a second time.
 
-use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use chrono::DateTime;
-use indicatif::ProgressBar;
 use nova_reconcile::{Scope, routes};
 use nova_streams::Stream;
 use serde_json::json;
@@ -18,6 +16,7 @@ use tokio::time::{Instant, sleep};
 
 use super::BackfillArgs;
 use super::signal::{MAX_DATA, Signals};
+use crate::bar::Bar;
 use crate::cli::Output;
 use crate::config::Config;
 use crate::connector::{Connect, Reading, SIGNAL_TABLE};
@@ -171,17 +170,14 @@ impl Work<'_> {
 
     /// Waits until the connector has read the table; answers how many chunks it took.
     async fn read(&self, signals: &mut Signals, before: i64, signal_lsn: u64) -> Result<i64, Failure> {
-        let bar = std::io::stderr().is_terminal().then(ProgressBar::new_spinner);
+        let bar = Bar::spinning(self.stream.name.as_str());
         let begun = Instant::now();
         let mut passed = None;
         loop {
             let reading = self.reading().await?;
             let chunks = signals.chunks().await? - before;
             let has_passed = reading.as_ref().is_some_and(|reading| reading.lsn >= signal_lsn);
-            if let Some(bar) = &bar {
-                bar.set_message(format!("{}: {chunks} chunks read", self.stream.name));
-                bar.tick();
-            }
+            bar.set_message(format!("{}: {chunks} chunks read", self.stream.name));
             if has_passed {
                 let since = *passed.get_or_insert_with(Instant::now);
                 let reads = reading.is_some_and(|reading| reading.names(&self.stream.source));

@@ -1,27 +1,16 @@
 //! Says on stderr what is being waited for: a spinner on a terminal, one plain line elsewhere.
 
-use std::io::IsTerminal;
-use std::time::Duration;
-
-use indicatif::ProgressBar;
+use crate::bar::Bar;
 
 /// Shown until dropped.
-pub(super) struct Progress(ProgressBar);
+pub(super) struct Progress(#[expect(dead_code, reason = "its end clears the line")] Bar);
 
 impl Progress {
     pub(super) fn start(message: String) -> Self {
-        if !std::io::stderr().is_terminal() {
+        let bar = Bar::spinning(message.clone());
+        if bar.is_hidden() {
             eprintln!("{message} …");
-            return Self(ProgressBar::hidden());
         }
-        let bar = ProgressBar::new_spinner().with_message(message);
-        bar.enable_steady_tick(Duration::from_millis(100));
         Self(bar)
-    }
-}
-
-impl Drop for Progress {
-    fn drop(&mut self) {
-        self.0.finish_and_clear();
     }
 }

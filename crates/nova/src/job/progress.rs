@@ -1,11 +1,12 @@
 //! How far a job is, on stderr: a bar on a terminal, elsewhere a line every ten seconds.
 
-use std::io::IsTerminal as _;
 use std::time::Duration;
 
-use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
+use indicatif::HumanDuration;
 use nova_clickhouse::JobRow;
 use tokio::time::Instant;
+
+use crate::bar::Bar;
 
 /// How often a bar moves.
 const BAR: Duration = Duration::from_millis(200);
@@ -72,7 +73,7 @@ impl View {
 
 /// Shown until dropped.
 pub struct Shown {
-    bar: Option<ProgressBar>,
+    bar: Bar,
     name: String,
     last: Instant,
 }
@@ -80,36 +81,25 @@ pub struct Shown {
 impl Shown {
     /// For the job of this name, `replay likes`.
     pub fn start(name: String) -> Self {
-        let bar = std::io::stderr().is_terminal().then(|| {
-            let style = ProgressStyle::with_template("{prefix} {bar:20} {percent}% {wide_msg}");
-            let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
-            ProgressBar::new(0).with_style(style).with_prefix(name.clone())
-        });
+        let bar = Bar::counting(0, "{prefix} {bar:20} {percent}% {wide_msg}");
+        bar.set_prefix(name.clone());
         Self { bar, name, last: Instant::now() }
     }
 
     /// How long to wait until the next look.
     pub fn every(&self) -> Duration {
-        if self.bar.is_some() { BAR } else { LINE }
+        if self.bar.is_hidden() { LINE } else { BAR }
     }
 
     /// Shows how it is.
     pub fn show(&mut self, view: &View) {
-        if let Some(bar) = &self.bar {
-            bar.set_length(view.row.total);
-            bar.set_position(view.row.done);
-            bar.set_message(view.words());
+        if !self.bar.is_hidden() {
+            self.bar.set_length(view.row.total);
+            self.bar.set_position(view.row.done);
+            self.bar.set_message(view.words());
         } else if self.last.elapsed() >= LINE {
             eprintln!("{}: {}", self.name, view.words());
             self.last = Instant::now();
-        }
-    }
-}
-
-impl Drop for Shown {
-    fn drop(&mut self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
         }
     }
 }

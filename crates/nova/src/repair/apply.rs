@@ -1,8 +1,5 @@
 //! `nova repair apply`: shows what a plan would do now, or does it and looks again.
 
-use std::io::IsTerminal;
-
-use indicatif::{ProgressBar, ProgressStyle};
 use nova_clickhouse::{Client, TableInfo, TableSink};
 use nova_reconcile::ReconcileError;
 use nova_reconcile::repair::{Application, Applied, ApplyError, Author, Look, Plan, StreamPlan, record};
@@ -14,6 +11,7 @@ use super::args::RepairApplyArgs;
 use super::look::LiveLook;
 use super::plan::read;
 use crate::actor;
+use crate::bar::Bar;
 use crate::cli::Output;
 use crate::config::Config;
 use crate::exit::{Exit, Failure, Outcome};
@@ -86,9 +84,11 @@ async fn of_stream(
     };
     refuse_beside_rebuild(client, &stream.table).await?;
     record(client, (plan, &part.stream), author, None).await?;
-    let bar = bar(part);
+    let template = "{msg} {bar:30} {pos}/{len} rows, {per_sec}, {eta} left";
+    let bar = Bar::counting(part.adds + part.removes, template);
+    bar.set_message(part.stream.clone());
     let written = application.write(&mut |rows| bar.set_position(rows as u64)).await;
-    bar.finish_and_clear();
+    drop(bar);
     let applied = written.map_err(stopped)?;
     record(client, (plan, &part.stream), author, Some(&applied)).await?;
     let looked = look.look(&part.windows_ms()).await;
@@ -123,16 +123,6 @@ fn author(args: &RepairApplyArgs) -> Result<Option<Author>, Failure> {
     };
     let actor = args.actor.clone().unwrap_or_else(actor::of_process);
     Ok(Some(Author { actor, reason: reason.clone() }))
-}
-
-fn bar(part: &StreamPlan) -> ProgressBar {
-    if !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let style = ProgressStyle::with_template("{msg} {bar:30} {pos}/{len} rows, {per_sec}, {eta} left");
-    ProgressBar::new(part.adds + part.removes)
-        .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
-        .with_message(part.stream.clone())
 }
 
 fn described(standing: &Standing) -> String {
