@@ -3,9 +3,11 @@
 mod bursts;
 mod counted;
 mod events;
+mod rebalances;
 mod redelivery;
 mod repeats;
 mod replay;
+mod takeover;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -19,9 +21,7 @@ use tokio_util::sync::CancellationToken;
 use crate::batch::Batch;
 use crate::fakes::{FakeBlock, FakeConnect, FakeMessage, FakeRow, InsertFault, World, like, mapping, poison};
 use crate::transform::take;
-use crate::{
-    ErrorKind, NewGroup, PipelineOptions, Position, Ranges, SourceEvent, Standing, StartAt, StreamWorker,
-};
+use crate::{ErrorKind, NewGroup, PipelineOptions, Position, Ranges, SourceEvent, Standing, StreamWorker};
 
 /// A running worker on fakes.
 struct Bench {
@@ -230,59 +230,6 @@ async fn backpressure_pauses_and_resumes_and_loses_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_revoke_waits_for_the_drain_and_then_commits_nothing_more() {
-    let mut bench = Bench::start(|_, _, _| {});
-    bench.send([assigned(&[0, 1]), like(0, 0), like(1, 0), SourceEvent::Revoked(vec![1])]);
-    bench.until("release", |world| !world.released.lock().unwrap().is_empty()).await;
-    assert_eq!(*bench.world.log.lock().unwrap(), ["seen", "commit", "commit", "insert", "commit", "release"]);
-    assert_eq!((bench.committed(0), bench.committed(1)), (Some(1), Some(1)));
-    bench.stop().await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_revoke_that_cannot_drain_in_time_gives_the_partitions_back_uncommitted() {
-    let mut bench = Bench::start(|world, _, _| {
-        world.insert_faults.lock().unwrap().push_back(InsertFault::Hold);
-    });
-    bench.send([assigned(&[0]), like(0, 0), SourceEvent::Revoked(vec![0])]);
-    let error = bench.ended().await.unwrap_err();
-    assert!(error.is_transient(), "{error}");
-    assert_eq!(*bench.world.released.lock().unwrap(), [0]);
-    assert_eq!(bench.committed(0), Some(0));
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_loss_with_messages_in_hand_restarts_the_worker_and_commits_nothing_of_them() {
-    let mut bench = Bench::start(|_, _, _| {});
-    bench.send([assigned(&[0, 1]), like(0, 0), like(1, 0), SourceEvent::Lost(vec![1]), assigned(&[1])]);
-    assert!(bench.ended().await.unwrap_err().is_transient());
-    assert_eq!(*bench.world.released.lock().unwrap(), [1]);
-    let commits = bench.world.commits.lock().unwrap().clone();
-    assert!(
-        commits.iter().all(|commit| commit.metadata == "n2 0.0.-.0.0"),
-        "none announces a batch: {commits:?}"
-    );
-    assert_eq!((bench.committed(0), bench.committed(1)), (Some(0), Some(0)));
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_loss_with_empty_hands_is_survived() {
-    let mut bench = Bench::start(|_, _, _| {});
-    bench.send([assigned(&[0, 1]), SourceEvent::Lost(vec![1]), like(0, 0)]);
-    bench.until("commit", |world| world.offset(0) == Some(1)).await;
-    bench.stop().await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_fenced_commit_restarts_the_worker() {
-    let mut bench = Bench::start(|_, _, _| {});
-    bench.send([assigned(&[0]), like(0, 0)]);
-    bench.until("established", |world| world.commits.lock().unwrap().len() == 1).await;
-    bench.world.commit_faults.lock().unwrap().push_back(ErrorKind::Fenced);
-    assert!(bench.ended().await.unwrap_err().is_transient());
-}
-
-#[tokio::test(start_paused = true)]
 async fn shutdown_during_an_outage_ends_in_time_and_loses_nothing() {
     let mut bench = Bench::start(|world, _, _| {
         world.insert_faults.lock().unwrap().extend([InsertFault::Reject(ErrorKind::Unavailable); 50]);
@@ -328,16 +275,6 @@ async fn keeps_the_rules_of_a_background_worker() {
     check(factory, limits).await.unwrap();
 }
 
-/// A group whose former owner announced offsets 3 and 4 of partition 0 and 0 of partition 1, and died.
-fn left_open(world: &World) {
-    let intent = "n2 0.0.-.0.0 0 0 0:3+2,1:0+1".to_owned();
-    *world.committed.lock().unwrap() = [(0, (3, intent.clone())), (1, (0, intent))].into();
-    for event in [like(0, 3), like(0, 4), like(1, 0), like(0, 5)] {
-        let SourceEvent::Message(message) = event else { panic!("a message") };
-        world.log_of_topic.lock().unwrap().push(message);
-    }
-}
-
 fn open_token() -> String {
     [(0, 3..5), (1, 0..1)].into_iter().collect::<Ranges>().token("cdc.likes", "post_engagement_events")
 }
@@ -356,71 +293,6 @@ fn rows_of(messages: &[FakeMessage]) -> Vec<FakeRow> {
         take(&mapping, "cdc.likes", message, &mut Position::default(), &mut batch).unwrap();
     }
     batch.block.0.iter().map(|row| FakeRow { standing: Standing::New, ..*row }).collect()
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_batch_left_open_and_never_inserted_is_formed_again_with_its_token_before_anything_is_read() {
-    let mut bench = Bench::start(|world, _, _| left_open(world));
-    bench.send([assigned(&[0])]);
-    bench.until("start", |world| !world.started.lock().unwrap().is_empty()).await;
-    let inserted = bench.world.inserted.lock().unwrap().clone();
-    assert_eq!(inserted, [(open_token(), vec![row(0, 3), row(0, 4), row(1, 0)])], "the sibling's rows, too");
-    assert_eq!(*bench.world.started.lock().unwrap(), [StartAt { partition: 0, offset: 5 }]);
-    assert_eq!((bench.committed(0), bench.committed(1)), (Some(5), Some(0)), "only own partitions move on");
-    bench.stop().await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_batch_left_open_and_inserted_is_not_inserted_again() {
-    let mut bench = Bench::start(|world, _, _| {
-        left_open(world);
-        let rows = vec![row(0, 3), row(0, 4), row(1, 0)];
-        world.inserted.lock().unwrap().push(("a token of long ago".to_owned(), rows));
-    });
-    bench.send([assigned(&[0, 1])]);
-    bench.until("start", |world| !world.started.lock().unwrap().is_empty()).await;
-    assert!(bench.world.attempts.lock().unwrap().is_empty());
-    assert_eq!((bench.committed(0), bench.committed(1)), (Some(5), Some(1)));
-    bench.stop().await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn of_a_batch_left_half_inserted_only_the_rest_is_sent_under_the_same_token() {
-    let mut bench = Bench::start(|world, _, _| {
-        left_open(world);
-        world.inserted.lock().unwrap().push(("one month of it".to_owned(), vec![row(0, 4)]));
-    });
-    bench.send([assigned(&[0])]);
-    bench.until("start", |world| !world.started.lock().unwrap().is_empty()).await;
-    assert_eq!(*bench.world.attempts.lock().unwrap(), [(open_token(), vec![row(0, 3), row(1, 0)])]);
-    bench.stop().await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_token_that_is_remembered_without_its_rows_gets_a_derived_one() {
-    let mut bench = Bench::start(|world, _, _| {
-        left_open(world);
-        world.insert_faults.lock().unwrap().push_back(InsertFault::DropSilently);
-    });
-    bench.send([assigned(&[0])]);
-    bench.until("start", |world| !world.started.lock().unwrap().is_empty()).await;
-    let tokens: Vec<String> =
-        bench.world.attempts.lock().unwrap().iter().map(|(token, _)| token.clone()).collect();
-    assert_eq!(tokens, [open_token(), format!("{}-1", open_token())]);
-    assert_eq!(bench.rows().len(), 3);
-    bench.stop().await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_table_that_swallows_every_insert_halts_the_stream() {
-    let mut bench = Bench::start(|world, _, _| {
-        left_open(world);
-        world.insert_faults.lock().unwrap().extend([InsertFault::DropSilently; 9]);
-    });
-    bench.send([assigned(&[0])]);
-    let error = bench.ended().await.unwrap_err();
-    assert!(!error.is_transient() && error.reason().contains("lacks 3 rows"), "{}", error.reason());
-    assert_eq!(bench.committed(0), Some(3));
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use nova_streams::{Format, Stream};
 use sqlx::PgConnection;
+use sqlx::postgres::types::Oid;
 
 use super::GROUP;
 use crate::doctor::check::Check;
@@ -18,7 +19,7 @@ pub(super) async fn checks(
     replication_user: &str,
 ) -> Result<Vec<Check>, sqlx::Error> {
     let (schema, table) = stream.source.split_once('.').unwrap_or(("public", &stream.source));
-    let oid: Option<sqlx::postgres::types::Oid> = sqlx::query_scalar(
+    let oid: Option<Oid> = sqlx::query_scalar(
         "SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
          WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', 'p')",
     )
@@ -44,22 +45,6 @@ pub(super) async fn checks(
     .bind(oid)
     .fetch_all(&mut *connection)
     .await?;
-    let unique: Vec<Vec<String>> = sqlx::query_scalar(
-        "SELECT array_agg(a.attname::text ORDER BY a.attnum) FROM pg_index i JOIN pg_attribute a \
-         ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey[0:i.indnkeyatts - 1]) \
-         WHERE i.indrelid = $1 AND i.indisunique AND i.indpred IS NULL AND i.indexprs IS NULL \
-         GROUP BY i.indexrelid, i.indisprimary ORDER BY i.indisprimary DESC",
-    )
-    .bind(oid)
-    .fetch_all(&mut *connection)
-    .await?;
-    let partitioned_by: Vec<String> = sqlx::query_scalar(
-        "SELECT a.attname::text FROM pg_partitioned_table p JOIN pg_attribute a \
-         ON a.attrelid = p.partrelid AND a.attnum = ANY (p.partattrs) WHERE p.partrelid = $1",
-    )
-    .bind(oid)
-    .fetch_all(&mut *connection)
-    .await?;
     // A role that is missing has its own check.
     let readable: Option<bool> = sqlx::query_scalar(
         "SELECT has_table_privilege(rolname, $1, 'SELECT') FROM pg_roles WHERE rolname = $2",
@@ -68,7 +53,7 @@ pub(super) async fn checks(
     .bind(replication_user)
     .fetch_optional(&mut *connection)
     .await?;
-    let mut checks = vec![fields(stream, &columns), key(stream, &unique, &partitioned_by)];
+    let mut checks = vec![fields(stream, &columns), key_of(connection, stream, oid).await?];
     // Only the inserts of an outbox count, and those need no old row.
     if stream.format == Format::Debezium {
         checks.insert(0, identity(stream, &partial));
@@ -86,6 +71,26 @@ pub(super) async fn checks(
         ));
     }
     Ok(checks)
+}
+
+async fn key_of(connection: &mut PgConnection, stream: &Stream, oid: Oid) -> Result<Check, sqlx::Error> {
+    let unique: Vec<Vec<String>> = sqlx::query_scalar(
+        "SELECT array_agg(a.attname::text ORDER BY a.attnum) FROM pg_index i JOIN pg_attribute a \
+         ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey[0:i.indnkeyatts - 1]) \
+         WHERE i.indrelid = $1 AND i.indisunique AND i.indpred IS NULL AND i.indexprs IS NULL \
+         GROUP BY i.indexrelid, i.indisprimary ORDER BY i.indisprimary DESC",
+    )
+    .bind(oid)
+    .fetch_all(&mut *connection)
+    .await?;
+    let partitioned_by: Vec<String> = sqlx::query_scalar(
+        "SELECT a.attname::text FROM pg_partitioned_table p JOIN pg_attribute a \
+         ON a.attrelid = p.partrelid AND a.attnum = ANY (p.partattrs) WHERE p.partrelid = $1",
+    )
+    .bind(oid)
+    .fetch_all(&mut *connection)
+    .await?;
+    Ok(key(stream, &unique, &partitioned_by))
 }
 
 fn identity(stream: &Stream, partial: &[String]) -> Check {
