@@ -131,7 +131,7 @@ fn kubernetes_starts_commands_that_exist_with_settings_that_exist() {
 fn compose_starts_commands_that_exist_with_settings_that_exist() {
     let model = documents("compose/compose.yaml").remove(0);
     let services = model["services"].as_object().unwrap();
-    let mut workers = 0;
+    let (mut workers, mut dashboards) = (0, 0);
     for (name, service) in services.iter().filter(|(_, service)| service.get("build").is_some()) {
         let variables = service["environment"].as_object().unwrap();
         let variables =
@@ -145,9 +145,32 @@ fn compose_starts_commands_that_exist_with_settings_that_exist() {
         if started.args[0] == "run" {
             started.check_grace(&config);
             workers += 1;
+            let shown =
+                started.variables.get("NOVA_ADMIN_LISTEN").is_some_and(|at| at.starts_with("0.0.0.0:"));
+            assert_eq!(shown, started.variables.contains_key("NOVA_ADMIN_TOKEN_FILE"), "{}", started.name);
+            dashboards += usize::from(shown);
         }
     }
-    assert_eq!(workers, 3);
+    assert_eq!((workers, dashboards), (3, 1));
+}
+
+#[test]
+fn clickhouse_is_two_shards_of_two_replicas_on_volumes() {
+    let mut servers = Vec::new();
+    for shard in ["0", "1"] {
+        let set = documents(&format!("kubernetes/components/clickhouse/shard-{shard}.yaml")).remove(0);
+        assert_eq!(list(&set, "/spec/volumeClaimTemplates").len(), 1);
+        let (name, service) = (text(&set, "/metadata/name"), text(&set, "/spec/serviceName"));
+        let replicas = set.pointer("/spec/replicas").and_then(Value::as_u64).unwrap();
+        servers.extend((0..replicas).map(|replica| format!("{name}-{replica}.{service}")));
+    }
+    let known =
+        std::fs::read_to_string(deploy("kubernetes/components/clickhouse/config/cluster.xml")).unwrap();
+    let (_, known) = known.split_once("<remote_servers").unwrap();
+    let (known, _) = known.split_once("</remote_servers>").unwrap();
+    let hosts = known.split("<host>").skip(1).filter_map(|rest| rest.split_once("</host>"));
+    assert_eq!(hosts.map(|(host, _)| host).collect::<Vec<_>>(), servers);
+    assert_eq!((servers.len(), known.matches("<shard>").count()), (4, 2));
 }
 
 #[test]

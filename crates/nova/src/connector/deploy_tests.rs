@@ -54,6 +54,12 @@ fn the_topics_are_those_that_apply_would_make() {
         .iter()
         .map(|topic| (name(topic), (number(topic, "partitions"), number(topic, "replicas"), settings(topic))))
         .collect();
+    // What the deployment promises, whatever the defaults are.
+    for stream in StreamSet::load(&deploy("../config/streams.toml")).unwrap().iter() {
+        let (partitions, replicas, settings) = &declared[&stream.topic];
+        assert_eq!((*partitions, *replicas), (12, 3), "{}", stream.topic);
+        assert_eq!((&*settings["min.insync.replicas"], &*settings["retention.ms"]), ("2", "2592000000"));
+    }
     let specs = topics::specs(&Config::default(), &routing());
     let wanted: BTreeMap<_, _> = specs
         .into_iter()
