@@ -59,6 +59,7 @@ try {
     workers: await texts('#workers h3'),
     letters: await texts('#letters li'),
     jobs: await texts('#jobs li'),
+    cells: await page.locator('.map rect').count(),
     runs: await page.locator('.heat li').count(),
   };
   await fits('light');

@@ -55,9 +55,13 @@ pub(crate) fn on_cluster(statement: &str, events: &BTreeSet<String>) -> Result<V
     let rewritten = if let Some((name, rest)) = object(statement, CREATE_TABLE) {
         if events.contains(name) { table_of_events(name, rest) } else { table_of_all(name, rest) }
     } else if let Some((name, rest)) = object(statement, ALTER_TABLE) {
-        // The Distributed table has no indices of its own.
-        let only_an_index = rest.starts_with(" ADD INDEX IF NOT EXISTS ") && events.contains(name);
-        only_an_index.then(|| vec![head(ALTER_TABLE, &local_table(name)) + rest])
+        let adds = |what: &str| rest.starts_with(&format!(" ADD {what} IF NOT EXISTS "));
+        if events.contains(name) {
+            // The Distributed table has no indices of its own.
+            adds("INDEX").then(|| vec![head(ALTER_TABLE, &local_table(name)) + rest])
+        } else {
+            adds("COLUMN").then(|| vec![head(ALTER_TABLE, name) + rest])
+        }
     } else if let Some((name, rest)) = object(statement, CREATE_VIEW) {
         rest.trim_start()
             .starts_with("REFRESH ")
@@ -200,6 +204,15 @@ mod tests {
     }
 
     #[test]
+    fn a_column_is_added_to_records_alone() {
+        let found = one("ALTER TABLE ${database}.runs ADD COLUMN IF NOT EXISTS n UInt8");
+        assert_eq!(
+            found,
+            "ALTER TABLE ${database}.runs ON CLUSTER ${cluster} ADD COLUMN IF NOT EXISTS n UInt8"
+        );
+    }
+
+    #[test]
     fn only_subqueries_become_global() {
         let query =
             "x IN (1, 2) AND y IN\n  (\n  SELECT 1) INNER JOIN t WHERE z IN (SELECT 2) AND INTERVAL 1 DAY";
@@ -212,6 +225,7 @@ mod tests {
         for sql in [
             "DROP TABLE ${database}.likes",
             "ALTER TABLE ${database}.likes DROP COLUMN n",
+            "ALTER TABLE ${database}.likes ADD COLUMN IF NOT EXISTS n UInt8",
             "CREATE TABLE IF NOT EXISTS ${database}.runs (n UInt8)\nENGINE = Memory",
             "CREATE MATERIALIZED VIEW IF NOT EXISTS ${database}.v TO ${database}.w AS SELECT 1",
             "CREATE TABLE IF NOT EXISTS other.likes (n UInt8)\nENGINE = MergeTree\nORDER BY n",

@@ -42,6 +42,7 @@ pub const MIGRATIONS: &[Migration] = &[
     migration!(10, "0010_reconcile_runs.sql"),
     migration!(11, "0011_repairs.sql"),
     migration!(12, "0012_jobs.sql"),
+    migration!(13, "0013_reconcile_cells.sql"),
 ];
 
 impl Migration {

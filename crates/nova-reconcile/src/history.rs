@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use uuid::Uuid;
 
+use crate::render::fold::{self, COLUMNS, fold};
 use crate::{Report, Scope, SnapshotTaken, StreamReport, Tally, Verdict};
 
 /// The table could not be written or read.
@@ -76,6 +77,53 @@ pub struct FirstSnapshot {
     pub waited_ms: u64,
 }
 
+/// The heat map of a stream's newest run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeatMap {
+    /// The stream.
+    pub stream: String,
+    /// The run; columns of the same run stand for the same time in all of its streams.
+    pub run_id: Uuid,
+    /// Its cells in the order of time; none for a run that compared nothing, or that an earlier version recorded.
+    pub cells: Vec<HeatCell>,
+}
+
+/// Windows side by side that share a place in the map.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeatCell {
+    /// First millisecond since 1970.
+    pub from_ms: i64,
+    /// Millisecond after the last one.
+    pub to_ms: i64,
+    /// The first column of the map that it covers.
+    pub first_column: u16,
+    /// The column after the last one.
+    pub end_column: u16,
+    /// Rows in PostgreSQL.
+    pub rows: i64,
+    /// Keys that differ.
+    pub differences: u64,
+    /// How bad it is, from 0 (equal) to 6; `clickhouse/0013_reconcile_cells.sql` says what each means.
+    pub level: u8,
+}
+
+impl HeatCell {
+    fn of(cell: &fold::Cell, stream: &StreamReport) -> Self {
+        let windows = stream.windows.get(cell.windows.clone()).unwrap_or_default();
+        // There are at most `COLUMNS` of them.
+        let column = |column: usize| u16::try_from(column).unwrap_or(u16::MAX);
+        Self {
+            from_ms: windows.first().map_or(0, |window| window.from_ms),
+            to_ms: windows.last().map_or(0, |window| window.to_ms),
+            first_column: column(cell.columns.start),
+            end_column: column(cell.columns.end),
+            rows: cell.postgres_rows,
+            differences: cell.tally.total(),
+            level: cell.level as u8,
+        }
+    }
+}
+
 /// The columns as [`Run`] names them: times as milliseconds.
 const SELECT: &str = "SELECT run_id, stream, toUnixTimestamp64Milli(started_at) AS started_ms, \
     toUnixTimestamp64Milli(finished_at) AS finished_ms, \
@@ -85,14 +133,18 @@ const SELECT: &str = "SELECT run_id, stream, toUnixTimestamp64Milli(started_at) 
     clickhouse_rows, toUnixTimestamp64Milli(snapshot_at) AS taken_ms, snapshot_lsn AS lsn, snapshot_xmin AS xmin, \
     snapshot_xmax AS xmax, waited_ms, nova_version FROM reconcile_runs FINAL";
 
+/// What a run must be to be a good one.
+const GOOD: &str = "verdict = 'equal' AND since IS NULL AND until IS NULL";
+
 /// Records the run, a row per stream; a second time changes nothing.
 ///
 /// # Errors
 /// See [`HistoryError`]; the run can be recorded again.
 pub async fn record(client: &Client, report: &Report) -> Result<(), HistoryError> {
     let mut lines = Vec::new();
-    for stream in &report.streams {
-        let row = Row::of(report, stream);
+    for (stream, cells) in report.streams.iter().zip(fold(&report.streams, COLUMNS).rows) {
+        let cells = cells.iter().map(|cell| HeatCell::of(cell, stream)).collect();
+        let row = Row::of(report, stream, cells);
         let line = serde_json::to_string(&row)
             .map_err(|source| HistoryError::Row { stream: stream.stream.clone(), source })?;
         lines.push(line);
@@ -125,16 +177,35 @@ pub async fn latest(client: &Client, each: u32) -> Result<Vec<Run>, HistoryError
     Ok(client.query_rows(&sql, &[]).await?)
 }
 
+/// The newest run of every stream that found the whole of it equal, as [`last_good`] says for one.
+///
+/// # Errors
+/// See [`HistoryError`].
+pub async fn last_good_of_all(client: &Client) -> Result<Vec<Run>, HistoryError> {
+    let sql = format!("{SELECT} WHERE {GOOD} ORDER BY snapshot_at DESC LIMIT 1 BY stream");
+    Ok(client.query_rows(&sql, &[]).await?)
+}
+
+/// The heat map of every stream's newest run.
+///
+/// # Errors
+/// See [`HistoryError`].
+pub async fn heat_maps(client: &Client) -> Result<Vec<HeatMap>, HistoryError> {
+    // The cells of older runs are not read.
+    let sql = "SELECT stream, run_id, cells FROM reconcile_runs FINAL WHERE (stream, started_at, run_id) IN \
+               (SELECT stream, max(started_at), argMax(run_id, started_at) FROM reconcile_runs GROUP BY stream) \
+               ORDER BY stream";
+    Ok(client.query_rows(sql, &[]).await?)
+}
+
 /// The newest run over the whole stream that found it equal; an incremental one counts, since it stands on one that was.
 /// A run whose differences are explained does not: an incremental run after it would not look at them again.
 ///
 /// # Errors
 /// See [`HistoryError`].
 pub async fn last_good(client: &Client, stream: &str) -> Result<Option<Run>, HistoryError> {
-    let sql = format!(
-        "{SELECT} WHERE stream = {{stream:String}} AND verdict = 'equal' AND since IS NULL AND until IS NULL \
-         ORDER BY snapshot_at DESC LIMIT 1"
-    );
+    let sql =
+        format!("{SELECT} WHERE stream = {{stream:String}} AND {GOOD} ORDER BY snapshot_at DESC LIMIT 1");
     Ok(client.query_rows(&sql, &[("stream", stream)]).await?.into_iter().next())
 }
 
@@ -161,10 +232,11 @@ struct Row<'r> {
     snapshot_xmax: u64,
     waited_ms: u64,
     nova_version: &'r str,
+    cells: Vec<HeatCell>,
 }
 
 impl<'r> Row<'r> {
-    fn of(report: &'r Report, stream: &'r StreamReport) -> Self {
+    fn of(report: &'r Report, stream: &'r StreamReport, cells: Vec<HeatCell>) -> Self {
         let sum = |rows: fn(&crate::Window) -> i64| stream.windows.iter().map(rows).sum();
         let first = stream.snapshots.first();
         let number = |field: fn(&SnapshotTaken) -> u64| first.map_or(0, field);
@@ -188,6 +260,7 @@ impl<'r> Row<'r> {
             snapshot_xmax: number(|snapshot| snapshot.xmax),
             waited_ms: stream.snapshots.iter().map(|snapshot| snapshot.waited_ms).sum(),
             nova_version: &report.nova_version,
+            cells,
         }
     }
 }

@@ -6,7 +6,8 @@
 use metrics::{counter, gauge};
 use nova_pipeline::metrics::Metric;
 
-use crate::{DifferenceKind, Report, Verdict};
+use crate::history::Run;
+use crate::{DifferenceKind, Report, Tally, Verdict};
 
 /// Differences that the last run found, by stream and kind.
 pub const DIFFERENCES: &str = "nova_reconcile_differences";
@@ -47,15 +48,7 @@ pub const METRICS: &[Metric] = &[
 #[expect(clippy::cast_precision_loss, reason = "metrics; counts are far below 2^52")]
 pub fn publish(report: &Report) {
     for stream in &report.streams {
-        let name = || stream.stream.clone();
-        for kind in DifferenceKind::ALL {
-            gauge!(DIFFERENCES, "stream" => name(), "kind" => kind.name()).set(stream.tally.of(kind) as f64);
-        }
-        gauge!(EXPLAINED, "stream" => name()).set(stream.tally.explained as f64);
-        for verdict in [Verdict::Equal, Verdict::Explained, Verdict::Different, Verdict::Incomplete] {
-            let is = if stream.verdict == verdict { 1.0 } else { 0.0 };
-            gauge!(VERDICT, "stream" => name(), "verdict" => verdict.name()).set(is);
-        }
+        publish_stream(&stream.stream, &stream.tally, stream.verdict);
         let whole = report.scope.since_ms.is_none() && report.scope.until_ms.is_none();
         if let Some(snapshot) = stream.snapshots.first()
             && stream.verdict == Verdict::Equal
@@ -68,8 +61,25 @@ pub fn publish(report: &Report) {
     counter!(RUNS, "verdict" => report.verdict().name()).increment(1);
 }
 
-/// Publishes when a stream was last found equal, as [`last_good`](crate::history::last_good) knows it: after a start,
-/// before the first run.
+/// Publishes what a run of another process found, as the [history](crate::history) has it.
+pub fn publish_run(run: &Run) {
+    publish_stream(&run.stream, &run.tally, run.verdict);
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
+fn publish_stream(stream: &str, tally: &Tally, found: Verdict) {
+    let name = || stream.to_owned();
+    for kind in DifferenceKind::ALL {
+        gauge!(DIFFERENCES, "stream" => name(), "kind" => kind.name()).set(tally.of(kind) as f64);
+    }
+    gauge!(EXPLAINED, "stream" => name()).set(tally.explained as f64);
+    for verdict in [Verdict::Equal, Verdict::Explained, Verdict::Different, Verdict::Incomplete] {
+        let is = if found == verdict { 1.0 } else { 0.0 };
+        gauge!(VERDICT, "stream" => name(), "verdict" => verdict.name()).set(is);
+    }
+}
+
+/// Publishes when a stream was last found equal, as the [history](crate::history) knows it.
 #[expect(clippy::cast_precision_loss, reason = "milliseconds since 1970 are below 2^52")]
 pub fn publish_last_good(stream: &str, taken_ms: i64) {
     gauge!(LAST_GOOD, "stream" => stream.to_owned()).set(taken_ms as f64 / 1000.0);

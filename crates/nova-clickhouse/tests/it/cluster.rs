@@ -20,6 +20,7 @@ const CONFIGURATION: &str = "<zookeeper><implementation>testkeeper</implementati
     <shard><replica><host>localhost</host><port>9000</port></replica></shard>\
     </events></remote_servers>";
 const KEEPER: &str = "('/clickhouse/tables/{shard}/{database}/{table}', '{replica}')";
+const RECORDS: &str = "'/clickhouse/tables/all/{database}/{table}', '{shard}-{replica}'";
 
 fn rendered(cluster: &str) -> String {
     let values = values();
@@ -111,6 +112,7 @@ async fn readers_and_views_see_all_shards() {
     let text = here(&rendered(CLUSTER));
     // The in-memory Keeper leaves replicated tables read-only.
     let text = text.replace(&format!("ReplicatedMergeTree{KEEPER}"), "MergeTree");
+    let text = text.replace(&format!("ReplicatedReplacingMergeTree({RECORDS}, "), "ReplacingMergeTree(");
     run(&server.client(), &text, |_| true).await;
     let client = server.client_for("nova", "");
     for sql in [

@@ -7,6 +7,9 @@ use std::ops::Range;
 
 use crate::{StreamReport, Tally, Window};
 
+/// Columns of a heat map on a page.
+pub(crate) const COLUMNS: usize = 96;
+
 /// How bad a window or cell is, from good to bad.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Level {

@@ -3,7 +3,7 @@
 //! Invariant: all three are made of the [`Report`] alone, so a report that was kept as JSON can be shown again.
 
 mod differences;
-mod fold;
+pub(crate) mod fold;
 mod history;
 mod html;
 mod payload;

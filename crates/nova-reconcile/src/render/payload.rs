@@ -5,13 +5,11 @@
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::fold::{Cell, Level, fold};
+use super::fold::{COLUMNS, Cell, Level, fold};
 use super::queries::{of_difference, of_range};
 use super::words::{bounded, duration, lsn, rows, tally, time};
 use crate::{Column, Difference, Report, SnapshotTaken, StreamReport, Tally};
 
-/// Columns of the heat map.
-const COLUMNS: usize = 96;
 /// Differences in the page, over all streams.
 const DIFFERENCES: usize = 5_000;
 /// Bytes of JSON for differences, over all streams.

@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use nova_clickhouse::{Client, MIGRATIONS, Migration, Migrator, TemplateValues};
-use nova_reconcile::history::{last_good, latest, record, runs};
+use nova_reconcile::history::{heat_maps, last_good, last_good_of_all, latest, record, runs};
 use nova_reconcile::{Report, Verdict, render};
 
 use crate::samples::{self, DAY, HOUR};
@@ -17,9 +17,10 @@ async fn migrate(client: &Client) {
         postgres_user: nothing(),
         postgres_password: "none".into(),
     };
-    let migration = MIGRATIONS.iter().find(|migration| migration.name.contains("reconcile_runs")).unwrap();
-    let migration = Migration { version: 1, ..*migration };
-    Migrator::new(client, &values, &[migration]).apply().await.unwrap();
+    let own = MIGRATIONS.iter().filter(|migration| migration.name.contains("_reconcile_"));
+    let own: Vec<Migration> =
+        own.zip(1..).map(|(migration, version)| Migration { version, ..*migration }).collect();
+    Migrator::new(client, &values, &own).apply().await.unwrap();
 }
 
 /// Another run, `hours` later.
@@ -81,6 +82,22 @@ async fn runs_are_kept_once_and_the_last_good_one_is_found() {
     assert_eq!((found.len(), found[0].scope.since_ms, found[1].verdict), (2, Some(DAY), Verdict::Different));
     assert_eq!((found[1].tally.missing, found[1].tally.doubled), (30, 1));
     assert_eq!(last_good(&client, "comments").await.unwrap().unwrap().run_id, well.run_id);
+
+    let good = last_good_of_all(&client).await.unwrap();
+    assert_eq!(good.len(), 4, "the odd one was never equal");
+    assert_eq!(good.iter().find(|run| run.stream == "likes"), Some(&likes));
+    let maps = heat_maps(&client).await.unwrap();
+    assert_eq!(maps.len(), 5);
+    let of = |stream: &str| maps.iter().find(|map| map.stream == stream).unwrap();
+    assert_eq!((of("posts").run_id, of("likes").run_id), (touched.run_id, part.run_id));
+    let cells = &of("likes").cells;
+    assert_eq!(cells.iter().map(|cell| cell.rows).sum::<i64>(), 5_901);
+    assert!(cells.iter().all(|cell| (cell.level, cell.differences) == (0, 0)), "{cells:?}");
+    assert!(
+        cells
+            .windows(2)
+            .all(|two| two[0].end_column <= two[1].first_column && two[0].to_ms <= two[1].from_ms)
+    );
 
     let text = render::history_text(&all);
     assert!(text.is_ascii() && text.lines().count() == 15, "{text}");

@@ -26,6 +26,9 @@ const ASK_AGAIN_AFTER: Duration = Duration::from_millis(250);
 /// A request that Connect did not fulfil.
 #[derive(Debug, Error)]
 pub enum ConnectError {
+    /// There is no address: the connector is looked after by something else, Strimzi for one.
+    #[error("connect.url is empty, so Kafka Connect is not asked from here")]
+    NotOurs,
     /// No answer.
     #[error("Kafka Connect at {url} cannot be reached: {reason}")]
     Unreachable {
@@ -67,8 +70,11 @@ impl Connect {
     /// A client; nothing is sent yet.
     ///
     /// # Errors
-    /// [`ConnectError::Unreachable`] when no client can be made.
+    /// [`ConnectError::NotOurs`] without an address, [`ConnectError::Unreachable`] when no client can be made.
     pub fn new(url: &str) -> Result<Self, ConnectError> {
+        if url.is_empty() {
+            return Err(ConnectError::NotOurs);
+        }
         let url = url.trim_end_matches('/').to_owned();
         let builder = reqwest::Client::builder().connect_timeout(CONNECT_WITHIN).timeout(ANSWER_WITHIN);
         // The system's certificates are wanted for TLS alone; a system may have none.

@@ -90,6 +90,10 @@ fn described(part: &Part) -> String {
 impl From<ConnectError> for Failure {
     fn from(error: ConnectError) -> Self {
         let (exit, cure) = match &error {
+            ConnectError::NotOurs => (
+                Exit::Usage,
+                "Ask what manages the connector, or set connect.url (`--set connect.url=http://…`).",
+            ),
             ConnectError::Unreachable { .. } => {
                 (Exit::Unavailable, "Start Kafka Connect, or correct connect.url.")
             }

@@ -15,6 +15,7 @@ pub(super) async fn checks(config: &Config, streams: &StreamSet) -> Vec<Check> {
     let skip = || ["settings", "connector"].map(|name| GROUP.skipped(name, "needs the answer above"));
     let connect = match Connect::new(name) {
         Ok(connect) => connect,
+        Err(error @ ConnectError::NotOurs) => return vec![GROUP.skipped("connect.url", error.to_string())],
         Err(error) => return std::iter::once(away(name, &error)).chain(skip()).collect(),
     };
     let mut checks = match connect.version().await {

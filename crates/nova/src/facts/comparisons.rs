@@ -2,7 +2,7 @@
 
 use nova_clickhouse::Client;
 use nova_reconcile::Verdict;
-use nova_reconcile::history::{self, HistoryError, Run};
+use nova_reconcile::history::{self, HeatMap, HistoryError, Run};
 use serde::Serialize;
 
 use crate::exit::{Exit, Failure};
@@ -56,9 +56,18 @@ impl From<Run> for Comparison {
 
 /// The newest runs of every stream, newest first.
 pub(super) async fn look(client: &Client) -> Result<Vec<Comparison>, Failure> {
-    let runs = history::latest(client, EACH).await.map_err(|error| match error {
+    let runs = history::latest(client, EACH).await.map_err(failed)?;
+    Ok(runs.into_iter().map(Comparison::from).collect())
+}
+
+/// Where in time the newest run of every stream found what.
+pub(super) async fn heat_maps(client: &Client) -> Result<Vec<HeatMap>, Failure> {
+    history::heat_maps(client).await.map_err(failed)
+}
+
+fn failed(error: HistoryError) -> Failure {
+    match error {
         HistoryError::ClickHouse(error) => error.into(),
         HistoryError::Row { .. } => Failure::new(Exit::Failure, error.to_string()),
-    })?;
-    Ok(runs.into_iter().map(Comparison::from).collect())
+    }
 }

@@ -29,8 +29,11 @@ pub fn healthy() -> Facts {
     Facts {
         taken_ms: NOW_MS,
         nova_version: "0.1.0",
-        postgres: server("db:5432/app", PostgresFacts { slot_name: "nova_cdc".to_owned(), slot: Some(slot) }),
-        connect: server("http://connect:8083", connector),
+        postgres: Some(server(
+            "db:5432/app",
+            PostgresFacts { slot_name: "nova_cdc".to_owned(), slot: Some(slot) },
+        )),
+        connect: Some(server("http://connect:8083", connector)),
         kafka: server("kafka:9092", KafkaFacts { streams: 2 }),
         clickhouse: server("http://ch:8123", ClickHouseFacts { version: "26.5.1".to_owned() }),
         streams: vec![stream("likes"), stream("posts")],
@@ -44,6 +47,7 @@ pub fn healthy() -> Facts {
         })),
         jobs: Asked::Known(Vec::new()),
         comparisons: Asked::Known(vec![comparison("likes", Verdict::Equal)]),
+        heat_maps: Asked::Known(Vec::new()),
         findings: Vec::new(),
     }
 }

@@ -53,21 +53,21 @@ pub fn conclude(findings: &[Finding]) -> Result<(), Failure> {
 
 pub(super) fn of(facts: &Facts) -> Vec<Finding> {
     let mut found = Findings(Vec::new());
-    let slot = facts.postgres.answer.known().map(|postgres| {
+    let slot = facts.postgres.as_ref().and_then(|server| server.answer.known()).map(|postgres| {
         let checks = slot_checks(&postgres.slot_name, postgres.slot.as_ref());
         checks.into_iter().filter(|check| check.level != Level::Ok)
     });
     found.0.extend(slot.into_iter().flatten().map(|check| Finding { check, exit: Exit::Failure }));
-    found.server(POSTGRES, &facts.postgres, "Start PostgreSQL, or correct [postgres].");
-    found.server(CONNECT, &facts.connect, "Start Kafka Connect, or correct connect.url.");
-    if let Some(connector) = facts.connect.answer.known()
+    found.server(POSTGRES, facts.postgres.as_ref(), "Start PostgreSQL, or correct [postgres].");
+    found.server(CONNECT, facts.connect.as_ref(), "Start Kafka Connect, or correct connect.url.");
+    if let Some(connector) = facts.connect.as_ref().and_then(|server| server.answer.known())
         && let Some(Trouble { what, cure, pending }) = &connector.trouble
     {
         let exit = if *pending { Exit::Unavailable } else { Exit::Failure };
         found.add(exit, CONNECT.fail(&connector.connector, what, cure));
     }
-    found.server(KAFKA, &facts.kafka, "Start Kafka, or correct [kafka] (brokers, TLS, SASL).");
-    found.server(CLICKHOUSE, &facts.clickhouse, "Start ClickHouse, or correct [clickhouse].");
+    found.server(KAFKA, Some(&facts.kafka), "Start Kafka, or correct [kafka] (brokers, TLS, SASL).");
+    found.server(CLICKHOUSE, Some(&facts.clickhouse), "Start ClickHouse, or correct [clickhouse].");
     for stream in &facts.streams {
         found.stream(stream);
     }
@@ -84,8 +84,8 @@ impl Findings {
         self.0.push(Finding { check, exit });
     }
 
-    fn server<T>(&mut self, group: Group, server: &Server<T>, cure: &str) {
-        match server.answer.error() {
+    fn server<T>(&mut self, group: Group, server: Option<&Server<T>>, cure: &str) {
+        match server.and_then(|server| server.answer.error()) {
             None => {}
             Some(Unanswered { error, away: true }) => {
                 self.add(Exit::Unavailable, group.unreachable("is away", error, cure));

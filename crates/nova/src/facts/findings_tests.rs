@@ -26,6 +26,12 @@ fn nothing_is_found_where_all_is_well() {
 }
 
 #[test]
+fn nobody_is_missed_who_is_not_meant_to_be_asked() {
+    let change = |facts: &mut Facts| (facts.postgres, facts.connect) = (None, None);
+    assert_eq!(findings(change), (vec![], None));
+}
+
+#[test]
 fn a_server_that_is_away_is_one_finding_and_hides_no_other() {
     let (lines, exit) = findings(|facts| {
         facts.clickhouse.answer = away();
@@ -102,7 +108,7 @@ fn the_gravest_decides() {
     );
     let (_, exit) = findings(|facts| {
         differ(facts);
-        if let Asked::Known(postgres) = &mut facts.postgres.answer {
+        if let Some(Server { answer: Asked::Known(postgres), .. }) = &mut facts.postgres {
             let slot = postgres.slot.take();
             postgres.slot = slot.map(|slot| Slot { active: false, ..slot });
         }
@@ -113,7 +119,7 @@ fn the_gravest_decides() {
             let trouble = Some(Trouble { what: "w".to_owned(), cure: "c".to_owned(), pending });
             let connector = "nova-cdc".to_owned();
             let connector = ConnectorFacts { connector, state: None, tasks: Vec::new(), trouble };
-            facts.connect.answer = Asked::Known(connector);
+            facts.connect.as_mut().unwrap().answer = Asked::Known(connector);
         }
     };
     assert_eq!(findings(unregistered(true)).1, Some(Exit::Unavailable));

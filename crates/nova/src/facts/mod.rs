@@ -23,6 +23,7 @@ use std::time::Duration;
 use chrono::Utc;
 use nova_clickhouse::Client;
 use nova_pipeline::PipelineError;
+use nova_reconcile::history::HeatMap;
 use nova_streams::Stream;
 use serde::Serialize;
 use tokio::time::Instant;
@@ -56,10 +57,10 @@ pub struct Facts {
     pub taken_ms: i64,
     /// The version of `nova` that asked.
     pub nova_version: &'static str,
-    /// PostgreSQL, and the replication slot.
-    pub postgres: Server<PostgresFacts>,
-    /// Kafka Connect, and the connector.
-    pub connect: Server<ConnectorFacts>,
+    /// PostgreSQL, and the replication slot; `None` where no password for it is configured, and so nobody means to ask it.
+    pub postgres: Option<Server<PostgresFacts>>,
+    /// Kafka Connect, and the connector; `None` where `connect.url` is empty: something else looks after them.
+    pub connect: Option<Server<ConnectorFacts>>,
     /// Kafka.
     pub kafka: Server<KafkaFacts>,
     /// ClickHouse.
@@ -72,6 +73,8 @@ pub struct Facts {
     pub jobs: Asked<Vec<JobFacts>>,
     /// The newest comparisons of each stream, newest first.
     pub comparisons: Asked<Vec<Comparison>>,
+    /// The heat map of each stream's newest comparison.
+    pub heat_maps: Asked<Vec<HeatMap>>,
     /// What is not as it should be, and what to do; empty when all is well.
     pub findings: Vec<Finding>,
 }
@@ -105,6 +108,7 @@ pub struct Gatherer {
 struct Slow {
     letters: Asked<Option<LetterFacts>>,
     comparisons: Asked<Vec<Comparison>>,
+    heat_maps: Asked<Vec<HeatMap>>,
 }
 
 impl Gatherer {
@@ -137,8 +141,14 @@ impl Gatherer {
             (kafka, streams::with_rows(clickhouse, lags).await)
         };
         let (postgres, connect, (kafka, streams), server, jobs, slow) = tokio::join!(
-            Server::ask(postgres::Postgres::place(config), postgres.look(config)),
-            Server::ask(config.connect.url.clone(), connector::look(config)),
+            if_meant(
+                !config.postgres.password.is_empty(),
+                Server::ask(postgres::Postgres::place(config), postgres.look(config))
+            ),
+            if_meant(
+                !config.connect.url.is_empty(),
+                Server::ask(config.connect.url.clone(), connector::look(config))
+            ),
             streams,
             Server::ask(config.clickhouse.url.clone(), version(clickhouse)),
             ask("ClickHouse", jobs::look(clickhouse)),
@@ -155,11 +165,17 @@ impl Gatherer {
             letters: slow.letters,
             jobs,
             comparisons: slow.comparisons,
+            heat_maps: slow.heat_maps,
             findings: Vec::new(),
         };
         facts.findings = findings::of(&facts);
         facts
     }
+}
+
+/// Asks whom the configuration means to be asked.
+async fn if_meant<T>(meant: bool, asking: impl Future<Output = T>) -> Option<T> {
+    if meant { Some(asking.await) } else { None }
 }
 
 async fn version(client: &Client) -> Result<ClickHouseFacts, PipelineError> {
@@ -173,9 +189,12 @@ async fn slowly(kept: &mut Option<(Instant, Slow)>, config: &Config, client: &Cl
     {
         return slow.clone();
     }
-    let (letters, comparisons) =
-        tokio::join!(ask("Kafka", letters::look(config)), ask("ClickHouse", comparisons::look(client)));
-    let slow = Slow { letters, comparisons };
+    let (letters, comparisons, heat_maps) = tokio::join!(
+        ask("Kafka", letters::look(config)),
+        ask("ClickHouse", comparisons::look(client)),
+        ask("ClickHouse", comparisons::heat_maps(client))
+    );
+    let slow = Slow { letters, comparisons, heat_maps };
     *kept = Some((Instant::now(), slow.clone()));
     slow
 }

@@ -26,8 +26,8 @@ pub(super) fn text(facts: &Facts) -> String {
     let at = DateTime::from_timestamp_millis(facts.taken_ms).unwrap_or_default();
     let mut page = format!("nova {} at {}\n\n", facts.nova_version, at.format("%Y-%m-%d %H:%M:%S UTC"));
     for line in [
-        server("PostgreSQL", &facts.postgres, slot),
-        server("Kafka Connect", &facts.connect, connector),
+        asked("PostgreSQL", facts.postgres.as_ref(), slot, "no password (postgres.password_file)"),
+        asked("Kafka Connect", facts.connect.as_ref(), connector, "connect.url is empty"),
         server("Kafka", &facts.kafka, |_| String::new()),
         server("ClickHouse", &facts.clickhouse, |server| format!("version {}", server.version)),
     ] {
@@ -55,6 +55,14 @@ pub(super) fn text(facts: &Facts) -> String {
     }
     page.push_str(&findings(facts));
     page
+}
+
+/// The line of a server that not everybody asks.
+fn asked<T>(name: &str, asked: Option<&Server<T>>, describe: impl Fn(&T) -> String, why_not: &str) -> String {
+    match asked {
+        Some(asked) => server(name, asked, describe),
+        None => format!("  {name:<13}  -     not asked: {why_not}\n"),
+    }
 }
 
 /// A server's line.

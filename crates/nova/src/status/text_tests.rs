@@ -62,6 +62,16 @@ fn what_is_away_is_a_line_and_what_is_to_be_seen_to_is_below() {
 }
 
 #[test]
+fn who_is_not_asked_is_told_with_the_setting() {
+    let mut facts = healthy();
+    (facts.postgres, facts.connect) = (None, None);
+    let page = text(&found(facts));
+    let lines = "  PostgreSQL     -     not asked: no password (postgres.password_file)\n  \
+                 Kafka Connect  -     not asked: connect.url is empty\n";
+    assert!(page.contains(lines) && page.ends_with("all well\n"), "{page}");
+}
+
+#[test]
 fn jobs_are_told_with_what_is_left_or_how_to_go_on() {
     use nova_clickhouse::JobState::{Done, Running, Stopped};
     let mut facts = healthy();

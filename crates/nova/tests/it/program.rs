@@ -18,7 +18,7 @@ pub(crate) fn configuration(folder: &Path) -> PathBuf {
     let file = folder.join("nova.toml");
     let streams = repository().join("config/streams.toml");
     let text = format!(
-        "streams = {:?}\n[postgres]\nhost = \"127.0.0.1\"\nport = 1\n[kafka]\nbrokers = \"127.0.0.1:1\"\n\
+        "streams = {:?}\n[postgres]\nhost = \"127.0.0.1\"\nport = 1\npassword = \"x\"\n[kafka]\nbrokers = \"127.0.0.1:1\"\n\
          [connect]\nurl = \"http://127.0.0.1:1\"\n[clickhouse]\nurl = \"http://127.0.0.1:1\"\n",
         streams.display().to_string()
     );

@@ -395,3 +395,7 @@ CREATE TABLE IF NOT EXISTS `nova`.jobs ON CLUSTER `events`
 )
 ENGINE = ReplicatedMergeTree('/clickhouse/tables/all/{database}/{table}', '{shard}-{replica}')
 ORDER BY (began_at, job_id, seq);
+
+-- 0013_reconcile_cells.sql
+ALTER TABLE `nova`.reconcile_runs ON CLUSTER `events` ADD COLUMN IF NOT EXISTS cells Array(Tuple(
+    from_ms Int64, to_ms Int64, first_column UInt16, end_column UInt16, rows Int64, differences UInt64, level UInt8));

@@ -389,3 +389,7 @@ CREATE TABLE IF NOT EXISTS `nova`.jobs
 )
 ENGINE = MergeTree
 ORDER BY (began_at, job_id, seq);
+
+-- 0013_reconcile_cells.sql
+ALTER TABLE `nova`.reconcile_runs ADD COLUMN IF NOT EXISTS cells Array(Tuple(
+    from_ms Int64, to_ms Int64, first_column UInt16, end_column UInt16, rows Int64, differences UInt64, level UInt8));

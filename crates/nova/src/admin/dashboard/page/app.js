@@ -70,7 +70,9 @@ function levelOfStream(stream) {
   return 'ok';
 }
 
+/** A server of the flow; `undefined` stands for one that this nova does not ask. */
 function node(title, server, level, ...lines) {
+  if (server === undefined) [level, lines] = ['wait', [el('p', {}, 'not asked from here')]];
   const trouble = server && server.error !== undefined;
   const words = trouble ? [el('p', {}, server.error)] : lines.filter(Boolean);
   return el('div', { class: 'node', 'data-level': trouble ? 'fail' : level },
@@ -84,8 +86,9 @@ function hop(label, value, moving, level) {
 const fact = (name, value) => el('p', {}, name + ' ', el('b', {}, value));
 
 function flow({ facts, workers }) {
-  const { postgres, connect, kafka, clickhouse, streams } = facts;
-  const slot = postgres.slot;
+  const { kafka, clickhouse, streams } = facts;
+  const [postgres, connect] = [facts.postgres ?? undefined, facts.connect ?? undefined];
+  const slot = postgres?.slot;
   const stands = streams.map(standing).filter(Boolean);
   const paces = streams.map(stream => stream.pace).filter(Boolean);
   const written = paces.length ? sum(paces, pace => pace.written_per_second) : null;
@@ -93,15 +96,15 @@ function flow({ facts, workers }) {
   const lag = sum(stands, at => at.lag);
   const seconds = Math.max(0, ...stands.map(at => at.seconds));
   const ages = streams.map(stream => stream.newest_row_seconds).filter(age => typeof age === 'number');
-  const tasks = connect.tasks ?? [];
-  const connectLevel = connect.trouble ? 'fail' : connect.state === 'RUNNING' ? 'ok' : 'warn';
-  const slotLevel = slot === undefined || slot === null ? 'fail' : slot.wal_status === 'lost' ? 'fail' : slot.active ? 'ok' : 'warn';
+  const tasks = connect?.tasks ?? [];
+  const connectLevel = !connect ? 'wait' : connect.trouble ? 'fail' : connect.state === 'RUNNING' ? 'ok' : 'warn';
+  const slotLevel = !postgres ? 'wait' : slot === undefined || slot === null ? 'fail' : slot.wal_status === 'lost' ? 'fail' : slot.active ? 'ok' : 'warn';
   byId('flow').replaceChildren(
     node('PostgreSQL', postgres, slotLevel,
       slot ? fact('slot', slot.active ? 'active' : 'nobody reads it') : fact('slot', 'is not there'),
       slot ? fact('WAL kept', bytes(slot.retained_bytes)) : null),
     hop('behind', slot ? bytes(slot.unconfirmed_bytes) : '–', written > 0, slotLevel === 'fail' ? 'fail' : 'ok'),
-    node('Debezium', connect, connectLevel, fact('connector', connect.state ?? 'not registered'),
+    node('Debezium', connect, connectLevel, fact('connector', connect?.state ?? 'not registered'),
       fact('tasks', tasks.length ? tasks.join(', ') : 'none')),
     hop('written', rate(written), written > 0, connectLevel),
     node('Kafka', kafka, worst(streams.map(levelOfStream)), fact('unread', count(lag)), fact('oldest', lag ? span(seconds) : 'all read')),
@@ -207,23 +210,40 @@ function jobs({ facts }) {
     meter(job.total ? job.done / job.total : 1, levels[job.standing] === 'ok' ? undefined : levels[job.standing]))));
 }
 
+/** Where in time a comparison found what; cells with more differences are higher. */
+function heatMap({ stream, cells }, columns) {
+  const day = ms => new Date(ms).toLocaleString();
+  const cell = ({ from_ms, to_ms, first_column, end_column, rows, differences, level }) => {
+    const height = level < 3 ? 55 : 55 + 15 * (level - 3);
+    return el('rect', { x: first_column, y: 100 - height, width: end_column - first_column, height, 'data-level': ['ok', 'warn', 'wait'][level] ?? 'fail' },
+      el('title', {}, `${day(from_ms)} to ${day(to_ms)}: ${count(rows)} rows, ` + (level === 2 ? 'not compared' : differences ? `${count(differences)} keys differ` : 'equal')));
+  };
+  const label = `${stream}, last compared: ${count(sum(cells, cell => cell.rows))} rows, ${count(sum(cells, cell => cell.differences))} keys differ`;
+  return el('svg', { class: 'map', viewBox: `0 0 ${columns} 100`, preserveAspectRatio: 'none', role: 'img', 'aria-label': label }, ...cells.map(cell));
+}
 function runs({ facts }) {
   const place = byId('runs');
   const list = known(facts.comparisons);
   if (!list) return place.replaceChildren(el('p', { class: 'dim' }, facts.comparisons.error));
   if (!list.length) return place.replaceChildren(el('p', { class: 'dim' }, 'never compared: nova reconcile'));
   const levels = { equal: 'ok', explained: 'warn', incomplete: 'wait', different: 'fail' };
+  const maps = known(facts.heat_maps) ?? [];
+  // Streams of one run share their columns.
+  const columnsOf = map => Math.max(...maps.filter(other => other.run_id === map.run_id).flatMap(other => other.cells.map(cell => cell.end_column)));
   const rows = facts.streams.flatMap(({ stream }) => {
     const own = list.filter(run => run.stream === stream);
     const cell = run => {
       const words = `${new Date(run.finished_ms).toLocaleString()}: ${run.verdict}` + (run.differences ? `, ${count(run.differences)} keys` : '') + (run.reason ? `, ${run.reason}` : '');
       return el('li', { 'data-level': levels[run.verdict] ?? 'wait', 'aria-label': words, title: words });
     };
-    return [el('span', {}, stream), own.length ? el('ol', { 'aria-label': `comparisons of ${stream}, newest last` }, ...own.map(cell)) : el('span', { class: 'dim' }, 'never')];
+    const of = maps.find(map => map.stream === stream);
+    return [el('span', {}, stream), own.length
+      ? el('div', {}, of && of.cells.length ? heatMap(of, columnsOf(of)) : null, el('ol', { 'aria-label': `comparisons of ${stream}, newest last` }, ...own.map(cell)))
+      : el('span', { class: 'dim' }, 'never')];
   });
   const last = Math.max(...list.map(run => run.finished_ms));
   place.replaceChildren(el('div', { class: 'heat' }, ...rows,
-    el('p', {}, `Newest on the right; the last one ended ${span(Math.max(0, facts.taken_ms - last) / 1000)} ago. Green: equal, yellow: explained by dead letters, red: different, grey: incomplete.`)));
+    el('p', {}, `The bars are the last comparison from the oldest rows to the newest, the squares the last ten, newest on the right; the last one ended ${span(Math.max(0, facts.taken_ms - last) / 1000)} ago. Green: equal, yellow: explained by dead letters, red: different (the higher, the more keys), grey: not compared.`)));
 }
 
 let taken = null;
