@@ -1,14 +1,13 @@
 //! `nova run reconcile`: compares all streams again and again, and says in log and health what it found.
 
 use async_trait::async_trait;
-use nova_reconcile::{Checkpoint, Report, Scope, Verdict, history, metrics};
+use nova_reconcile::{Checkpoint, Report, Scope, Verdict, metrics};
 use nova_streams::{Stream, StreamSet};
 use nova_worker::{BackgroundWorker, StatusCell, WorkerContext, WorkerError, WorkerHealth, WorkerStatus};
 use tracing::{error, info, warn};
 
 use super::{reconciler, record, with_groups};
 use crate::config::Config;
-use crate::run::clickhouse_client;
 
 /// The name of the worker, and what follows `nova run`.
 pub const NAME: &str = "reconcile";
@@ -25,18 +24,6 @@ impl ReconcileWorker {
     pub fn new(config: &Config, streams: &StreamSet) -> Self {
         let streams = streams.iter().cloned().collect();
         Self { config: config.clone(), streams, status: StatusCell::new() }
-    }
-
-    /// Publishes when each stream was last found equal, so that a restart does not make its age unknown.
-    async fn remember(&self) {
-        let Ok(client) = clickhouse_client(&self.config.clickhouse) else { return };
-        for stream in &self.streams {
-            match history::last_good(&client, &stream.name).await {
-                Ok(Some(run)) => metrics::publish_last_good(&stream.name, run.snapshot.taken_ms),
-                Ok(None) => {}
-                Err(error) => return warn!("when the streams were last equal is not known: {error}"),
-            }
-        }
     }
 
     async fn compare(&self, context: &WorkerContext) -> Result<Report, String> {
@@ -90,7 +77,6 @@ impl BackgroundWorker for ReconcileWorker {
 
     async fn run(&self, context: WorkerContext) -> Result<(), WorkerError> {
         let _running = self.status.start();
-        self.remember().await;
         let shutdown = context.shutdown();
         loop {
             context.progress().record();

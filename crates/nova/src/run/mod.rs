@@ -3,6 +3,7 @@
 //! Invariant: everything that can be wrong before the first message (configuration, a taken port) is found before
 //! a worker starts, and the admin server outlives the workers, so that their drain can be watched.
 
+mod compared;
 mod connect;
 mod kafka;
 mod preflight;
@@ -14,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nova_clickhouse::Client;
-use nova_pipeline::{NewGroup, PipelineError, StreamWorker};
+use nova_pipeline::{NewGroup, StreamWorker};
 use nova_streams::{Stream, StreamSet};
 use nova_worker::{
     ManagerOptions, ManagerOutcome, RetryPolicy, StopSignal, WorkerManager, shutdown_on_signals,
@@ -22,6 +23,7 @@ use nova_worker::{
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
+use compared::Compared;
 use connect::StreamConnect;
 pub use connect::{clickhouse_client, compile, kafka_connection, replay_horizon};
 use kafka::{KafkaWatch, Watched};
@@ -165,9 +167,14 @@ fn server_watchers(config: &Config, streams: &[&Stream], client: Client) -> Work
         let kafka = Arc::clone(&kafka);
         async move { kafka.look().await }
     });
+    let compared = Arc::new(Compared::new(client.clone(), names(streams)));
     let clickhouse = Watch::new("clickhouse", WATCH_INTERVAL, move || {
-        let client = client.clone();
-        async move { client.ping().await.map_err(PipelineError::from) }
+        let (client, compared) = (client.clone(), Arc::clone(&compared));
+        async move {
+            client.ping().await?;
+            compared.look().await;
+            Ok(())
+        }
     });
     let manager =
         WorkerManager::new(ManagerOptions::default()).add(Arc::new(kafka)).add(Arc::new(clickhouse));
