@@ -5,6 +5,8 @@
 //! they were meant to be: in the event table, in a dead letter's own key, value and headers, and in what was asked for
 //! by `--values` or `nova dlq show`, which also proves that the search would find them.
 
+mod commands;
+
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
@@ -25,6 +27,7 @@ const TEXT: &str = "canary-ada@example.org";
 const TOKEN: &str = "canary-token-4711";
 const KEY: &str = "canary-key-4711";
 const WRONG: &str = "canary-wrong-4711";
+const ADMIN: &str = "canary-admin-4711";
 
 /// Where everything of this scenario lies.
 struct Site {
@@ -48,9 +51,11 @@ pub(crate) async fn canary(world: &mut World) -> Result<()> {
 
     letters(world, &site, &poison)?;
     site.quiet("the admin server", &told(&worker).await?)?;
-    commands(world, &site).await?;
-    reports(world, &site).await?;
-    refusals(world, &site).await?;
+    site.quiet("the dashboard", &shown(&worker).await?)?;
+    commands::commands(world, &site).await?;
+    commands::jobs(world, &site).await?;
+    commands::reports(world, &site).await?;
+    commands::refusals(world, &site).await?;
 
     let code = ended(&worker.process, Signal::SIGTERM).await?;
     ensure!(code == Some(0), "exit code {code:?} after SIGTERM");
@@ -86,11 +91,14 @@ impl Site {
         std::fs::write(&file, declared)?;
         let mut canaries = passwords(&world.installation.config)?;
         ensure!(canaries.len() >= 4, "the configuration has {} passwords", canaries.len());
-        for (what, text) in
-            [("text", TEXT), ("OTLP token", TOKEN), ("password of a TLS key", KEY), ("wrong password", WRONG)]
-        {
-            canaries.push((what.to_owned(), text.to_owned()));
-        }
+        let ours = [
+            ("text", TEXT),
+            ("OTLP token", TOKEN),
+            ("password of a TLS key", KEY),
+            ("wrong password", WRONG),
+            ("dashboard's token", ADMIN),
+        ];
+        canaries.extend(ours.map(|(what, text)| (what.to_owned(), text.to_owned())));
         Ok(Self { streams: file.display().to_string(), folder, canaries })
     }
 
@@ -109,7 +117,8 @@ impl Site {
         let mut args = vec!["canary", "--from-beginning", "--set", &endpoint];
         args.extend(settings.iter().map(String::as_str));
         let headers = ("NOVA_TELEMETRY_OTLP_HEADERS".to_owned(), format!("authorization=Bearer {TOKEN}"));
-        let worker = world.installation.spawn_worker_with("canary", &args, vec![headers])?;
+        let token = ("NOVA_ADMIN_TOKEN".to_owned(), ADMIN.to_owned());
+        let worker = world.installation.spawn_worker_with("canary", &args, vec![headers, token])?;
         worker.wait_ready().await?;
         Ok(worker)
     }
@@ -252,100 +261,25 @@ async fn told(worker: &RunningWorker) -> Result<String> {
     Ok(text)
 }
 
-async fn commands(world: &World, site: &Site) -> Result<()> {
-    for args in [
-        &["config", "check"][..],
-        &["config", "show"],
-        &["migrate", "--dry-run"],
-        &["migrate", "--render"],
-        &["migrate", "--render", "--set", "clickhouse.cluster=events"],
-        &["connector", "render"],
-        &["connector", "status"],
-        &["offsets", "show", "-o", "json"],
-        &["dlq", "list"],
-        &["dlq", "list", "-o", "json"],
-        &["dlq", "list", "-o", "jsonl"],
-        &["dlq", "retry"],
-        &["dlq", "discard", "--matching", "JSON", "--reason", "canary"],
-    ] {
-        site.quietly(world, 0, args, &[]).await?;
-    }
-    site.quietly(world, 4, &["dlq", "retry", "--execute"], &[]).await?;
-    // Whatever it finds of these streams, which it does not know of in PostgreSQL's publication.
-    for form in ["table", "json"] {
-        let answer = site.nova(world, &["doctor", "-o", form], &[]).await?;
-        site.quiet("doctor", &format!("{}\n{}", answer.stdout, answer.stderr))?;
-    }
-    let shown = site.nova(world, &["dlq", "show"], &[]).await?;
-    ensure!(shown.stdout.contains(TEXT), "who asks for the message gets it: {shown:?}");
-    site.quiet("the messages of `dlq show`", &shown.stderr)
-}
-
-/// Differences in a text, as `reconcile`, `audit` and `repair` tell them.
-async fn reports(world: &World, site: &Site) -> Result<()> {
-    let alter = format!(
-        "ALTER TABLE nova.canary_posts UPDATE body = concat(body, ' and more') WHERE body = '{TEXT}' \
-         SETTINGS mutations_sync = 1"
-    );
-    query(world, &alter).await?;
-    let file = |name: &str| site.folder.join(name).display().to_string();
-    let (html, masked, whole, plan) =
-        (file("r.html"), file("masked.json"), file("whole.json"), file("plan.json"));
-    let reconcile = ["reconcile", "--stream", "canary_posts"];
-    let with = |more: &[&'static str]| [&reconcile[..], more].concat();
-    let text = site.quietly(world, 3, &[&with(&[])[..], &["--html", &html]].concat(), &[]).await?;
-    let words = "PostgreSQL (text 1, 22 characters), ClickHouse (text 2, 31 characters)";
-    ensure!(text.stdout.contains(words), "{}", text.stdout);
-    site.quiet("the page", &std::fs::read_to_string(&html)?)?;
-    let json = site.quietly(world, 3, &with(&["-o", "json"]), &[]).await?;
-    std::fs::write(&masked, json.stdout)?;
-    site.quietly(world, 0, &["reconcile", "history"], &[]).await?;
-    for form in ["text", "json", "jsonl"] {
-        site.quietly(world, 3, &["audit", "--stream", "canary_posts", "-o", form], &[]).await?;
-    }
-    let planning = |report| ["repair", "plan", "--report", report, "--out", plan.as_str()];
-    let refused = site.quietly(world, 2, &planning(&masked), &[]).await?;
-    ensure!(refused.stderr.contains("--values"), "{refused:?}");
-
-    let shown = site.nova(world, &with(&["--values", "-o", "json"]), &[]).await?;
-    ensure!(shown.stdout.contains(TEXT), "who asks for values gets them: {shown:?}");
-    site.quiet("the messages of `reconcile --values`", &shown.stderr)?;
-    std::fs::write(&whole, shown.stdout)?;
-    // Who plans sees what would be written.
-    let execute = ["repair", "apply", &plan, "--execute", "--reason", "canary", "--actor", "tests"];
-    for args in [&planning(&whole)[..], &["repair", "apply", &plan], &execute] {
-        let answer = site.nova(world, args, &[]).await?;
-        ensure!(answer.code == Some(0), "{args:?}: {answer:?}");
-        site.quiet(&args.join(" "), &answer.stderr)?;
-    }
-    let records = ["reconcile_runs", "repairs", "dead_letter_actions"];
-    for table in records {
-        let rows =
-            world.clickhouse()?.query(&format!("SELECT * FROM nova.{table} FORMAT JSONEachRow")).await?;
-        site.quiet(table, &rows)?;
-    }
-    Ok(())
-}
-
-/// Errors about secrets and addresses that are wrong.
-async fn refusals(world: &World, site: &Site) -> Result<()> {
-    let variables = [
-        ("NOVA_POSTGRES_PASSWORD", WRONG),
-        ("NOVA_POSTGRES_OWNER_PASSWORD", WRONG),
-        ("NOVA_CONNECT_REPLICATION_PASSWORD", WRONG),
-        ("NOVA_CLICKHOUSE_PASSWORD", WRONG),
-    ];
-    for args in [&["doctor"][..], &["reconcile"], &["migrate"], &["outbox", "maintain"]] {
-        let answer = site.nova(world, args, &variables).await?;
-        ensure!(answer.code != Some(0), "{args:?}: {answer:?}");
-        site.quiet(
-            &format!("{args:?} with wrong passwords"),
-            &format!("{}\n{}", answer.stdout, answer.stderr),
-        )?;
-    }
-    let inside = format!("clickhouse.url=http://nova:{WRONG}@127.0.0.1:1");
-    site.quietly(world, 2, &["migrate", "--set", &inside], &[]).await?;
-    Ok(())
+/// What the dashboard answers with and without its token; the first view among it.
+async fn shown(worker: &RunningWorker) -> Result<String> {
+    let (client, url) = (reqwest::Client::new(), &worker.dashboard);
+    let refused = client.get(format!("{url}/")).bearer_auth(WRONG).send().await?;
+    ensure!(refused.status().as_u16() == 401, "the dashboard is open: {refused:?}");
+    let mut text = format!("{:?}\n{}", refused.headers().clone(), refused.text().await?);
+    text += &client.get(format!("{url}/app.js")).bearer_auth(ADMIN).send().await?.text().await?;
+    let mut events = client.get(format!("{url}/events")).bearer_auth(ADMIN).send().await?;
+    let view = async {
+        let mut view = String::new();
+        while !view.ends_with("\n\n") {
+            let chunk = events.chunk().await?.context("the stream has ended")?;
+            view += &String::from_utf8_lossy(&chunk);
+        }
+        anyhow::Ok(view)
+    };
+    let view = tokio::time::timeout(s(60), view).await.context("the dashboard tells nothing")??;
+    ensure!(view.contains("canary_poison"), "the view lacks the stream: {view}");
+    Ok(text + &view)
 }
 
 async fn query(world: &World, sql: &str) -> Result<()> {
