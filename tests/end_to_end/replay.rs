@@ -38,7 +38,7 @@ fn likes() -> i64 {
     people() * POSTS
 }
 
-/// GIVEN hundreds of thousands of likes / WHEN their month is dropped, and rows of the application's own likes with it, and they are replayed
+/// GIVEN a million likes / WHEN their month is dropped, and rows of the application's own likes with it, and they are replayed
 /// beside the application, killed five times and interrupted once / THEN reconcile and audit find nothing, aggregates
 /// equal a recount, and another replay writes nothing.
 pub(crate) async fn replay(world: &mut World) -> Result<()> {
@@ -147,7 +147,7 @@ async fn lose(world: &World) -> Result<()> {
 
 /// The standings of all replays of likes: state, messages done and to be done.
 async fn jobs(world: &World) -> Result<Vec<Vec<String>>> {
-    let sql = "SELECT argMax(state, seq), argMax(done, seq), argMax(total, seq) FROM nova.jobs WHERE stream = 'likes' \
+    let sql = "SELECT argMax(state, seq), argMax(done, seq), argMax(total, seq) FROM nova.jobs WHERE kind = 'replay' AND stream = 'likes' \
                AND request LIKE '%--from earliest%' GROUP BY job_id";
     clickhouse_rows(world.clickhouse()?, sql).await
 }
@@ -193,6 +193,11 @@ async fn killed(world: &World, name: &str) -> Result<()> {
 async fn interrupted(world: &World) -> Result<String> {
     let log = log(world, "interrupted.log")?;
     let mut child = under_way(world, &log).await?;
+    let page = nova(world, &["status", "-o", "json"]).await?;
+    let facts: Value = serde_json::from_str(&page.stdout).context(page.stdout)?;
+    let at_work =
+        |job: &Value| job["kind"] == "replay" && job["stream"] == "likes" && job["standing"] == "running";
+    ensure!(facts["jobs"].as_array().is_some_and(|jobs| jobs.iter().any(at_work)), "{}", facts["jobs"]);
     let id = child.id().context("it has ended")?;
     kill(Pid::from_raw(i32::try_from(id)?), Signal::SIGINT)?;
     let status = timeout(s(60), child.wait()).await.context("it did not end after SIGINT")??;

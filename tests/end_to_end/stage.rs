@@ -56,27 +56,15 @@ impl Stage {
         Trial::test(name, move || stage.perform(limit, scenario))
     }
 
-    /// The same for a scenario that leaves both ends different for good, or full: the next one gets a world of its own.
+    /// The same for a scenario that leaves both ends different for good, or topics that lack what the next one needs: that
+    /// one gets a world of its own.
     pub(crate) fn trial_that_spoils<S>(self: &Arc<Self>, name: &str, scenario: S) -> Trial
-    where
-        S: AsyncFnOnce(&mut World) -> Result<()> + Send + 'static,
-    {
-        self.trial_that_spoils_within(name, LIMIT, scenario)
-    }
-
-    /// The same with a limit of its own.
-    pub(crate) fn trial_that_spoils_within<S>(
-        self: &Arc<Self>,
-        name: &str,
-        limit: Duration,
-        scenario: S,
-    ) -> Trial
     where
         S: AsyncFnOnce(&mut World) -> Result<()> + Send + 'static,
     {
         let stage = Arc::clone(self);
         Trial::test(name, move || {
-            stage.perform(limit, scenario)?;
+            stage.perform(LIMIT, scenario)?;
             stage.clear();
             Ok(())
         })
