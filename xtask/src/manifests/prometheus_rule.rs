@@ -54,8 +54,10 @@ mod tests {
     #[test]
     fn the_object_has_the_groups_of_the_source() {
         let rules = fs::read_to_string(workspace::root().join(SOURCE)).unwrap();
-        let (rules, object) =
-            (yaml::documents(&rules).unwrap().remove(0), yaml::documents(&wrapped(&rules)).unwrap().remove(0));
+        let (rules, object) = (
+            yaml::documents(&rules).unwrap().remove(0),
+            yaml::documents(&wrapped(&rules)).unwrap().remove(0),
+        );
         assert!(rules["groups"].as_array().is_some_and(|groups| groups.len() > 2));
         assert_eq!(object["spec"], rules);
         assert_eq!(findings().unwrap(), Vec::<String>::new());

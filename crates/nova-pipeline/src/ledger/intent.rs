@@ -203,7 +203,11 @@ mod tests {
                     assert!(other.contains("`n3 7.0"), "{other}");
                 } else {
                     let closed = Metadata { position: position.clone(), intent: None };
-                    assert_eq!(read, (Ok(Some(intent.clone())), Ok(Some(closed))), "{reader:?} of {writer:?}");
+                    assert_eq!(
+                        read,
+                        (Ok(Some(intent.clone())), Ok(Some(closed))),
+                        "{reader:?} of {writer:?}"
+                    );
                 }
             }
         }

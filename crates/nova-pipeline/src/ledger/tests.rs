@@ -72,7 +72,10 @@ fn a_batch_is_closed_when_nova_has_moved_on_behind_it_anywhere() {
     assert!(closed(6, "n2 7.0.-.0.0") && closed(6, "n2 7.0.-.0.0 0 0 1:6+1"));
     assert!(!closed(5, "n2 7.0.-.0.0"), "within it");
     assert!(!closed(6, ""), "an offset set by hand");
-    assert!(told(6, "n3 7.0.-.0.0").is_err(), "a release that this one does not understand may have moved on");
+    assert!(
+        told(6, "n3 7.0.-.0.0").is_err(),
+        "a release that this one does not understand may have moved on"
+    );
 }
 
 #[test]
@@ -182,11 +185,8 @@ fn what_another_release_wrote_is_restated_when_its_partition_is_taken_over() {
             assert!(recovery.open.is_empty() && recovery.unknown.is_empty(), "its past is known");
             recovery.commits(&recovery.positions)
         });
-        let restated = restated.map(|text: &str| OffsetCommit {
-            partition: 0,
-            offset: 40,
-            metadata: text.to_owned(),
-        });
+        let restated =
+            restated.map(|text: &str| OffsetCommit { partition: 0, offset: 40, metadata: text.to_owned() });
         assert_eq!(commits, Vec::from_iter(restated), "{release:?} finds `{written}`");
     }
 }

@@ -30,14 +30,20 @@ pub(super) fn sh_blocks(text: &str) -> Vec<String> {
     found
 }
 
+/// Columns of an answer of ClickHouse, and no commands.
+const COLUMNS: [&str; 3] = ["nova times", "nova least", "nova greatest"];
+
 /// What stands between backticks and begins with `nova `, on one line or two; placeholders are filled in.
 pub(super) fn quoted(text: &str) -> Vec<String> {
     // In Rust's and YAML's strings a line may end anywhere.
-    let lines: Vec<&str> = text.lines().map(|line| line.trim().trim_start_matches(['/', '!']).trim()).collect();
+    let lines: Vec<&str> =
+        text.lines().map(|line| line.trim().trim_start_matches(['/', '!']).trim()).collect();
     let text = lines.join("\n").replace("\\\n", " ").replace('\n', " ");
     let starts = text.match_indices("`nova ").map(|(at, _)| &text[at + 1..]);
     let quoted = starts.filter_map(|rest| rest.split_once('`')).map(|(quoted, _)| quoted);
-    quoted.filter(|quoted| quoted.len() < 300).map(filled_in).collect()
+    // What goes beyond a string of Rust is no quotation.
+    let quoted = quoted.filter(|quoted| !quoted.contains("\")") && !COLUMNS.contains(quoted));
+    quoted.map(filled_in).collect()
 }
 
 fn filled_in(line: &str) -> String {
@@ -119,7 +125,10 @@ fn commands_are_found_and_split_as_a_shell_would() {
         ("nova doctor # and more", vec!["nova|doctor"]),
         ("nova migrate && nova doctor", vec!["nova|migrate", "nova|doctor"]),
         ("nova x --reason \"a b\" 'c d' > out.json", vec!["nova|x|--reason|a b|c d"]),
-        ("for s in a b; do nova x --to \"$(date \"$(cat t)\" +%F)\" || exit 1; done", vec!["nova|x|--to|2026-01-31T06:00:00Z"]),
+        (
+            "for s in a b; do nova x --to \"$(date \"$(cat t)\" +%F)\" || exit 1; done",
+            vec!["nova|x|--to|2026-01-31T06:00:00Z"],
+        ),
         ("source <(nova completions bash)", vec!["nova|completions|bash"]),
         ("cargo build -p nova", vec![]),
     ] {

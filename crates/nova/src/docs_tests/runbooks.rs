@@ -19,7 +19,8 @@ fn pages() -> Vec<(String, String)> {
 fn every_page_says_when_what_and_how_to_know() {
     let mut wrong = Vec::new();
     for (name, text) in pages() {
-        let begins = text.starts_with("# ") && text.lines().nth(2).is_some_and(|line| line.starts_with("**When:** "));
+        let begins =
+            text.starts_with("# ") && text.lines().nth(2).is_some_and(|line| line.starts_with("**When:** "));
         let steps = text.lines().any(|line| line.starts_with("1. "));
         let done = text.lines().filter(|line| line.starts_with("**It worked when:** ")).count();
         for (is, what) in [
@@ -51,7 +52,8 @@ fn the_page_of_an_alert_names_it() {
     let groups = rules["groups"].as_array().unwrap();
     let mut alerts = 0;
     for rule in groups.iter().flat_map(|group| group["rules"].as_array().unwrap()) {
-        let (Some(alert), Some(page)) = (rule["alert"].as_str(), rule["annotations"]["runbook"].as_str()) else {
+        let (Some(alert), Some(page)) = (rule["alert"].as_str(), rule["annotations"]["runbook"].as_str())
+        else {
             continue;
         };
         let text = std::fs::read_to_string(root().join(page)).unwrap();
