@@ -38,7 +38,13 @@ pub(crate) async fn upgrade(world: &mut World) -> Result<()> {
             for (place, signal) in [Signal::SIGKILL, Signal::SIGTERM].into_iter().enumerate() {
                 load.goes_on_for(150).await?;
                 let old = members.get_mut(place).context("no such member")?;
-                ended(&old.process, signal).await?;
+                let code = ended(&old.process, signal).await?;
+                ensure!(
+                    signal == Signal::SIGKILL || code == Some(0),
+                    "{:?} of {}",
+                    code,
+                    old.process.log().display()
+                );
                 logs.push(old.process.log().to_owned());
                 *old = member(installation, &format!("stage-{number}-{place}"), stage).await?;
             }
@@ -58,7 +64,8 @@ pub(crate) async fn upgrade(world: &mut World) -> Result<()> {
     for log in &logs {
         let text = std::fs::read_to_string(log).with_context(|| log.display().to_string())?;
         settled += text.matches("settling a batch that was left open").count();
-        ensure!(!text.contains("halted"), "{} tells of a halt", log.display());
+        let halt = text.lines().find(|line| line.contains("ERROR"));
+        ensure!(halt.is_none(), "{}: {halt:?}", log.display());
     }
     world.note(&format!("{settled} batches that were left open were settled"));
     ensure!(settled > 0, "no kill left a batch open");
