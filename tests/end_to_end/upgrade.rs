@@ -12,7 +12,7 @@ use crate::wait::{s, until};
 use crate::world::{Answer, World, ended};
 
 /// A second `nova` is built first.
-pub(crate) const LIMIT: Duration = Duration::from_secs(480);
+pub(crate) const LIMIT: Duration = Duration::from_secs(600);
 
 /// Members of the group at any time.
 const MEMBERS: usize = 2;
