@@ -26,7 +26,9 @@ pub(super) const fn release() -> Release {
 }
 
 #[cfg(any(test, feature = "next-form"))]
-pub(crate) use rehearsal::*;
+pub(super) use rehearsal::release;
+#[cfg(test)]
+pub(crate) use rehearsal::{READS_NEXT, WRITES_NEXT, acting_as};
 
 /// A form that is to come. It says the same as today's, behind another word: what is rehearsed is the rule, not a form.
 #[cfg(any(test, feature = "next-form"))]
