@@ -43,6 +43,7 @@ mod status;
 mod topics;
 mod tracing;
 mod truncate;
+mod upgrade;
 mod wait;
 mod world;
 
@@ -84,6 +85,7 @@ fn trials(stage: &Arc<Stage>) -> Vec<Trial> {
         stage.trial("canary", canary::canary),
         stage.trial("sigterm_under_load", faults::sigterm_under_load),
         stage.trial("rebalance", faults::rebalance),
+        stage.trial_within("upgrade", upgrade::LIMIT, upgrade::upgrade),
         stage.trial("clickhouse_down", outages::clickhouse_down),
         stage.trial("kafka_restart", outages::kafka_restart),
         stage.trial("kafka_disk_full", outages::kafka_disk_full),

@@ -81,7 +81,7 @@ pub async fn run(_args: TestArgs) -> Result<()> {
     }
     deny::run().await?;
     monitoring::run().await?;
-    manifests::run().await?;
+    manifests::run(false).await?;
     let cache = Cache::open()?;
     cache.jars().await?;
     cache.engine().await?;

@@ -44,7 +44,7 @@ enum Command {
     /// Check the alerts and the dashboard in deploy/monitoring against the metrics that nova has
     Monitoring,
     /// Build the manifests in deploy/ and hold them against their schemas and our rules
-    Manifests,
+    Manifests(ManifestsArgs),
     /// Start the servers alone and leave them running; prints `export` lines
     Up(UpArgs),
     /// Stop the servers that `up` left running
@@ -124,6 +124,14 @@ impl Default for ChaosArgs {
 #[derive(Debug, Clone, Args)]
 pub struct TestArgs {}
 
+/// Arguments of `manifests`.
+#[derive(Debug, Clone, Args)]
+pub struct ManifestsArgs {
+    /// Write first what is made from another file: the alerts for the Prometheus operator
+    #[arg(long)]
+    pub write: bool,
+}
+
 /// Arguments of `instructions`.
 #[derive(Debug, Clone, Args)]
 pub struct InstructionsArgs {
@@ -148,7 +156,7 @@ pub async fn run(cli: Cli) -> Result<()> {
             Command::Deny => deny::run().await,
             Command::Sbom(args) => sbom::run(&args),
             Command::Monitoring => monitoring::run().await,
-            Command::Manifests => manifests::run().await,
+            Command::Manifests(args) => manifests::run(args.write).await,
             Command::Up(args) => up::up(args).await,
             Command::Down => up::down().await,
         }

@@ -25,7 +25,7 @@ const READY_WITHIN: Duration = Duration::from_secs(60);
 pub const DATABASE: &str = "nova";
 
 /// Nova's files and program for one stack.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Installation {
     /// The `nova` program.
     pub nova: PathBuf,

@@ -25,7 +25,7 @@ pub const HEARD_WITHIN: Duration = Duration::from_secs(30);
 pub enum JobKind {
     /// `nova replay`.
     Replay,
-    /// `nova rebuild`.
+    /// `nova replay kafka --mode rebuild`.
     Rebuild,
     /// `nova backfill`.
     Backfill,

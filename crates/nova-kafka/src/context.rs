@@ -105,6 +105,10 @@ pub(crate) fn answer<C: ConsumerContext>(
 }
 
 fn forward(level: RDKafkaLogLevel, facility: &str, message: &str) {
+    // Lost and refused connections come to `complain` as well, in the same words.
+    if facility == "FAIL" {
+        return tracing::debug!(target: "librdkafka", facility, "{message}");
+    }
     match level {
         RDKafkaLogLevel::Emerg
         | RDKafkaLogLevel::Alert
@@ -124,6 +128,10 @@ fn complain(error: &KafkaError, reason: &str) {
     // Where a reader that stands at the end is asked to say so; it hears of it by `poll`, too.
     if error.rdkafka_error_code() == Some(Code::PartitionEOF) {
         return;
+    }
+    // Several times a second from every client while a broker is away; why it is away comes by itself, with a pause.
+    if error.rdkafka_error_code() == Some(Code::AllBrokersDown) {
+        return tracing::debug!(target: "librdkafka", %error, "{reason}");
     }
     // A warning: librdkafka reconnects by itself; what cannot heal comes out of `next` as an error.
     tracing::warn!(target: "librdkafka", %error, "{reason}");

@@ -61,7 +61,11 @@ impl<K: Sink, L: DeadLetters> Delivery<K, L> {
         let Resolved { block, repeated, known } =
             resolved.map_err(|error| error.in_batch(&self.topic, ranges))?;
         let committed = self.retried("committed offsets", || source.committed()).await?;
-        if is_closed(ranges, &committed) {
+        let closed = is_closed(ranges, &committed).map_err(|error| {
+            let message = format!("group `{}`, what stands beside an offset: {error}", self.group);
+            PipelineError::new(ErrorKind::Misconfigured, message).in_batch(&self.topic, ranges)
+        })?;
+        if closed {
             return Ok(None);
         }
         let stream = &self.stream;

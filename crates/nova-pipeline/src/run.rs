@@ -97,8 +97,23 @@ impl<S: Source, K: Sink, L: DeadLetters> Run<S, K, L> {
         }
     }
 
-    /// Runs until shutdown, then drains.
+    /// Runs until shutdown, then drains: what is in hand is made durable and committed, if the servers let us.
     pub(crate) async fn run(&mut self, shutdown: &CancellationToken) -> Result<(), PipelineError> {
+        match self.go_on(shutdown).await {
+            // Shutdown ends the retries, whatever they were for; the group may be rebalancing, since other members end, too.
+            // Nothing is lost: the offsets are held, and whoever comes next settles what stands announced.
+            Err(error)
+                if shutdown.is_cancelled()
+                    && matches!(error.kind.policy(), Policy::Retry | Policy::Restart) =>
+            {
+                warn!(stream = self.delivery.stream, "drained without the last batch: {error}");
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    async fn go_on(&mut self, shutdown: &CancellationToken) -> Result<(), PipelineError> {
         let source = Arc::clone(&self.source);
         // Also without partitions a member is ready: it stands by for a rebalance.
         self.delivery.status.set(WorkerStatus::Running);
@@ -109,7 +124,7 @@ impl<S: Source, K: Sink, L: DeadLetters> Run<S, K, L> {
             let (send_at, close_at) = (self.send_at(), self.close_at);
             tokio::select! {
                 biased;
-                () = shutdown.cancelled() => return self.drain().await,
+                () = shutdown.cancelled() => return self.flush().await,
                 written = written(&mut self.in_flight) => self.settle(&written?),
                 () = due(send_at) => self.send()?,
                 () = due(close_at) => self.close_settled().await?,
@@ -263,18 +278,6 @@ impl<S: Source, K: Sink, L: DeadLetters> Run<S, K, L> {
             } else {
                 self.send()?;
             }
-        }
-    }
-
-    /// The graceful end: what is in hand is made durable and committed, if the servers let us.
-    async fn drain(&mut self) -> Result<(), PipelineError> {
-        match self.flush().await {
-            // Shutdown ends the retries. Nothing is lost: the offsets are held, the next run reads these again.
-            Err(error) if error.kind.policy() == Policy::Retry => {
-                warn!(stream = self.delivery.stream, "drained without the last batch: {error}");
-                Ok(())
-            }
-            other => other,
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod bursts;
 mod counted;
+mod ends;
 mod events;
 mod rebalances;
 mod redelivery;

@@ -17,6 +17,8 @@ mod connector;
 #[cfg(test)]
 mod deploy_tests;
 mod dlq;
+#[cfg(test)]
+mod docs_tests;
 mod doctor;
 mod exit;
 mod facts;

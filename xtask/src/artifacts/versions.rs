@@ -98,12 +98,16 @@ pub const DEFINITIONS: [ModuleFiles; 3] = [
         files: &["config/crds/bases/external-secrets.io_externalsecrets.yaml"],
     },
     ModuleFiles {
-        name: "prometheus-operator-definitions",
+        // Not as it was called while it had one file: what is cached under a name stays as it is.
+        name: "prometheus-operator-kinds",
         what: "the Prometheus operator's resource definitions",
         module: "github.com/prometheus-operator/prometheus-operator",
         version: "v0.85.0",
         sum: "h1:M5xLCLEoaW2IJfnuCwFzzpL+jSVQu3KGT84Pye+fW8s=",
-        files: &["example/prometheus-operator-crd/monitoring.coreos.com_podmonitors.yaml"],
+        files: &[
+            "example/prometheus-operator-crd/monitoring.coreos.com_podmonitors.yaml",
+            "example/prometheus-operator-crd/monitoring.coreos.com_prometheusrules.yaml",
+        ],
     },
 ];
 /// The checker of Dockerfiles and what it needs, from npm.

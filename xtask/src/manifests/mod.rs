@@ -11,6 +11,7 @@ mod crd;
 mod dockerfile;
 mod kubeconform;
 mod overlay;
+mod prometheus_rule;
 mod rules;
 mod schemas;
 mod yaml;
@@ -29,12 +30,15 @@ use kubeconform::Kubeconform;
 
 const OVERLAYS: &str = "deploy/kubernetes/overlays";
 
-/// Builds and checks all manifests, the compose file and the Dockerfile.
+/// Builds and checks all manifests, the compose file and the Dockerfile; `write`: makes first what is made from another file.
 ///
 /// # Errors
 /// Something that is needed cannot be had, or there are findings; all of them are named.
-pub async fn run() -> Result<()> {
+pub async fn run(write: bool) -> Result<()> {
     let begun = Instant::now();
+    if write {
+        prometheus_rule::write()?;
+    }
     prerequisites::ensure(&Need::MANIFESTS).await?;
     let cache = Cache::open()?;
     let work = tempfile::tempdir().context("no temporary folder for schemas")?;
@@ -53,6 +57,7 @@ pub async fn run() -> Result<()> {
     let mut findings: Vec<String> = environments.iter().flat_map(Environment::findings).collect();
     findings.extend(kubeconform.findings(&environments).await?);
     kubeconform.prove(&environments).await?;
+    findings.extend(prometheus_rule::findings()?);
     findings.extend(compose::findings(&cache).await?);
     findings.extend(dockerfile::findings(&cache).await?);
     if !findings.is_empty() {

@@ -4,16 +4,17 @@
 //! Form, version 2: `n2 <position>`, and while a batch is open
 //! `n2 <position> <created ms> <mapping, hex> <partition>:<start>+<length>,…`, for example
 //! `n2 16e3600.16e36a8.2fe.0.0 1700000000000 9f3c 0:100+150,3:40+50`. The position is that of the partition at the
-//! committed offset. Text with another first word is refused, since guessing at an intent could lose or double its batch.
+//! committed offset. Text whose first word this release does not read ([`super::form`]) is refused, since guessing at an
+//! intent could lose or double its batch.
 
 use thiserror::Error;
 
 use super::Ranges;
+use super::form::release;
 use crate::Position;
 
 /// Kafka's default for `offset.metadata.max.bytes`.
 const LIMIT_BYTES: usize = 4096;
-const VERSION: &str = "n2";
 
 /// A batch that was announced.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,7 +41,8 @@ pub enum IntentError {
     },
     /// Written by another version, or by another program.
     #[error(
-        "`{0}` is no intent that this version knows; run the version of nova that wrote it until it has drained"
+        "`{0}` is of no form that this version knows; run the version of nova that wrote it, or the one before that, \
+         until it has taken the partitions over"
     )]
     Unknown(String),
 }
@@ -85,12 +87,17 @@ pub(crate) struct Metadata {
 impl Metadata {
     /// The text beside an offset where no batch is open.
     pub(crate) fn closed(position: &Position) -> String {
-        format!("{VERSION} {position}")
+        format!("{} {position}", release().writes)
+    }
+
+    /// Whether the text is of the form that this release writes.
+    pub(super) fn is_ours(text: &str) -> bool {
+        text.split(' ').next() == Some(release().writes)
     }
 
     /// The text beside the start of a batch; `intent` is [`Intent::text`].
     pub(super) fn open(position: &Position, intent: &str) -> Result<String, IntentError> {
-        let text = format!("{VERSION} {position}{intent}");
+        let text = format!("{} {position}{intent}", release().writes);
         if text.len() < LIMIT_BYTES { Ok(text) } else { Err(IntentError::TooLarge { bytes: text.len() }) }
     }
 
@@ -104,7 +111,7 @@ impl Metadata {
 
     fn parse(text: &str) -> Option<Self> {
         let mut words = text.split(' ');
-        if words.next()? != VERSION {
+        if !release().reads.contains(&words.next()?) {
             return None;
         }
         let position = Position::parse(words.next()?)?;
@@ -128,6 +135,7 @@ fn range(text: &str) -> Option<(i32, std::ops::Range<i64>)> {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::form::{READS_NEXT, SHIPPED, WRITES_NEXT, acting_as};
     use super::*;
 
     fn intent(partitions: i32) -> Intent {
@@ -177,6 +185,32 @@ mod tests {
             assert!(Metadata::decode(&format!("n2 0.0.-.0.0 0 0 {ranges}")).is_err(), "{ranges}");
         }
         assert!(Metadata::decode(&format!("n2 0.0.-.0.0 0 0 0:{}+{}", i64::MAX, i64::MAX)).is_err());
+    }
+
+    #[test]
+    fn neighbouring_releases_read_each_other_and_one_that_skips_is_refused() {
+        let intent = intent(3);
+        for writer in [SHIPPED, READS_NEXT, WRITES_NEXT] {
+            let position = position("7.0.-.0.0");
+            let open = acting_as(writer, || Metadata::open(&position, &intent.text()).unwrap());
+            let closed = acting_as(writer, || Metadata::closed(&position));
+            assert!(open.starts_with(writer.writes) && closed.starts_with(writer.writes), "{open}");
+            for reader in [SHIPPED, READS_NEXT, WRITES_NEXT] {
+                let read = acting_as(reader, || (Intent::decode(&open), Metadata::decode(&closed)));
+                if (reader, writer) == (SHIPPED, WRITES_NEXT) {
+                    let (error, other) = (read.0.unwrap_err().to_string(), read.1.unwrap_err().to_string());
+                    assert!(error.contains("`n3 7.0") && error.contains("the one before"), "{error}");
+                    assert!(other.contains("`n3 7.0"), "{other}");
+                } else {
+                    let closed = Metadata { position: position.clone(), intent: None };
+                    assert_eq!(
+                        read,
+                        (Ok(Some(intent.clone())), Ok(Some(closed))),
+                        "{reader:?} of {writer:?}"
+                    );
+                }
+            }
+        }
     }
 
     proptest! {

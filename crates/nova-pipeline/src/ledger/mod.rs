@@ -8,6 +8,7 @@
 //! Invariant: offsets are committed only for owned partitions, and past a batch only after it is durable. Whoever
 //! takes a partition over finds in its metadata the one batch that may have been inserted and not yet committed.
 
+pub(crate) mod form;
 mod intent;
 mod ranges;
 mod state;
@@ -56,7 +57,8 @@ pub struct Recovery {
     /// Partitions that nobody has read in this group, or whose offset was set by something other than Nova: the table may
     /// have rows of what is read now. To be asked after the open batches are settled.
     pub unknown: Vec<i32>,
-    /// Partitions whose position is to be committed once all of that is done.
+    /// Partitions whose position is to be committed once all of that is done: it closes a batch, is Nova's first word on the
+    /// partition, or restates in this release's form what another has written.
     pub unsettled: BTreeSet<i32>,
 }
 
@@ -84,12 +86,18 @@ impl Recovery {
 
 /// Whether somebody has moved on behind a batch that stood open: then all of it is durable. Offsets that Nova did not
 /// commit say nothing.
-pub(crate) fn is_closed(ranges: &Ranges, committed: &[Committed]) -> bool {
-    committed.iter().any(|at| {
-        let behind =
-            ranges.end(at.partition).is_some_and(|end| at.offset.is_some_and(|offset| offset >= end));
-        behind && matches!(Metadata::decode(&at.metadata), Ok(Some(_)))
-    })
+///
+/// # Errors
+/// Metadata that this release cannot read: who wrote it may have moved on.
+pub(crate) fn is_closed(ranges: &Ranges, committed: &[Committed]) -> Result<bool, IntentError> {
+    let mut closed = false;
+    for at in committed {
+        let end = ranges.end(at.partition);
+        if end.is_some_and(|end| at.offset.is_some_and(|offset| offset >= end)) {
+            closed |= Metadata::decode(&at.metadata)?.is_some();
+        }
+    }
+    Ok(closed)
 }
 
 fn closing(partition: i32, offset: i64, position: &Position) -> OffsetCommit {
@@ -145,10 +153,12 @@ impl Ledger {
             }
             recovery.starts.push(StartAt { partition, offset: start });
             match metadata {
-                Some(Metadata { position, intent }) => {
-                    recovery.positions.insert(partition, position);
-                    if let Some(intent) = intent {
+                Some(Metadata { position: reached, intent }) => {
+                    recovery.positions.insert(partition, reached);
+                    if intent.is_some() || position.is_some_and(|at| !Metadata::is_ours(&at.metadata)) {
                         recovery.unsettled.insert(partition);
+                    }
+                    if let Some(intent) = intent {
                         self.leave_open(&mut recovery.open, intent, committed)?;
                     }
                 }

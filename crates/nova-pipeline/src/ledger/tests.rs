@@ -1,5 +1,6 @@
 //! The rules of taking over, announcing and closing, one by one; the protocol as a whole is tested by a model.
 
+use super::form::{READS_NEXT, WRITES_NEXT, acting_as};
 use super::*;
 
 fn committed(positions: &[(Option<i64>, &str)]) -> Vec<Committed> {
@@ -66,10 +67,15 @@ fn an_offset_that_nova_did_not_commit_has_an_unknown_past() {
 #[test]
 fn a_batch_is_closed_when_nova_has_moved_on_behind_it_anywhere() {
     let batch = ranges(&[(0, 3..5), (1, 4..6)]);
-    let closed = |offset, metadata| is_closed(&batch, &committed(&[(Some(3), ""), (Some(offset), metadata)]));
+    let told = |offset, metadata| is_closed(&batch, &committed(&[(Some(3), ""), (Some(offset), metadata)]));
+    let closed = |offset, metadata| told(offset, metadata).unwrap();
     assert!(closed(6, "n2 7.0.-.0.0") && closed(6, "n2 7.0.-.0.0 0 0 1:6+1"));
     assert!(!closed(5, "n2 7.0.-.0.0"), "within it");
     assert!(!closed(6, ""), "an offset set by hand");
+    assert!(
+        told(6, "n3 7.0.-.0.0").is_err(),
+        "a release that this one does not understand may have moved on"
+    );
 }
 
 #[test]
@@ -162,6 +168,27 @@ fn metadata_of_another_version_is_refused() {
     let newer = committed(&[(Some(3), "n1 7 9 0:3+2")]);
     let error = ledger(NewGroup::Refuse).recover(&newer, &[marks(0, 0, 50)]).unwrap_err();
     assert!(error.message.contains("cdc.likes[0]") && error.message.contains("n1"), "{error}");
+}
+
+#[test]
+fn what_another_release_wrote_is_restated_when_its_partition_is_taken_over() {
+    let (n2, n3) = ("n2 7.0.-.0.0", "n3 7.0.-.0.0");
+    for (release, written, restated) in [
+        (READS_NEXT, n2, None),
+        (READS_NEXT, n3, Some(n2)),
+        (WRITES_NEXT, n3, None),
+        (WRITES_NEXT, n2, Some(n3)),
+    ] {
+        let known = committed(&[(Some(40), written)]);
+        let commits = acting_as(release, || {
+            let recovery = ledger(NewGroup::Refuse).recover(&known, &[marks(0, 10, 50)]).unwrap();
+            assert!(recovery.open.is_empty() && recovery.unknown.is_empty(), "its past is known");
+            recovery.commits(&recovery.positions)
+        });
+        let restated =
+            restated.map(|text: &str| OffsetCommit { partition: 0, offset: 40, metadata: text.to_owned() });
+        assert_eq!(commits, Vec::from_iter(restated), "{release:?} finds `{written}`");
+    }
 }
 
 #[test]

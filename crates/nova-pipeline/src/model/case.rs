@@ -15,6 +15,7 @@ use super::story::Twist;
 use super::table::Table;
 use super::topic::Topic;
 use super::world::{Slot, State, World};
+use crate::ledger::form::{Release, SHIPPED};
 
 /// Faults meet effects until then; afterwards everything must come to an end.
 const HEALED_AFTER: Duration = Duration::from_secs(120);
@@ -37,6 +38,8 @@ pub(crate) struct Case {
     pub(crate) twists: Vec<Twist>,
     /// Whether the topic is deleted and made again when it has been read.
     pub(crate) remade: bool,
+    /// What the processes are: each start is of the next release, in turns.
+    pub(crate) releases: &'static [Release],
 }
 
 /// What came of it.
@@ -64,6 +67,7 @@ impl Default for Case {
             faults,
             twists: Vec::new(),
             remade: false,
+            releases: &[SHIPPED],
         }
     }
 }
@@ -121,7 +125,7 @@ impl Case {
     }
 
     async fn play(&self) -> Outcome {
-        let world = World::new(self.state(), self.sessions, self.ordered);
+        let world = World::new(self.state(), self.sessions, self.ordered, self.releases);
         world.state().note_topic();
         let mut processes = JoinSet::new();
         for slot in 0..=self.processes {

@@ -9,6 +9,7 @@ use super::topic::{Entry, Fate};
 use super::world::State;
 use crate::Intent;
 use crate::fakes::FakeRow;
+use crate::ledger::form::{READS_NEXT, acting_as};
 
 impl State {
     pub(super) fn durable(&self, entry: &Entry) -> bool {
@@ -40,7 +41,8 @@ impl State {
         self.meddling.is_none()
             && (0..self.topic.partitions).all(|partition| {
                 self.group.committed.get(&partition).is_some_and(|(offset, metadata)| {
-                    let closed = Intent::decode(metadata).is_ok_and(|intent| intent.is_none());
+                    let intent = acting_as(READS_NEXT, || Intent::decode(metadata));
+                    let closed = intent.is_ok_and(|intent| intent.is_none());
                     closed && *offset >= self.topic.end(partition)
                 })
             })

@@ -29,7 +29,7 @@ const ENDS: [Fault; 6] = [
     Fault::Freeze(When::After, 40),
 ];
 
-fn faults() -> Vec<Fault> {
+pub(super) fn faults() -> Vec<Fault> {
     let mut faults: Vec<Fault> = breaks(true).chain(breaks(false)).chain(ENDS).collect();
     faults.extend([When::Before, When::After].map(|when| Fault::Freeze(when, 5)));
     faults.extend([

@@ -30,6 +30,7 @@ mod sink;
 mod story;
 mod table;
 mod topic;
+mod upgrade;
 mod world;
 
 pub(crate) use case::Case;

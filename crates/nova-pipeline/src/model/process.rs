@@ -15,6 +15,7 @@ use super::member::ModelSource;
 use super::sink::ModelSink;
 use super::world::{Client, World};
 use crate::deliver::Delivery;
+use crate::ledger::form::acting_as;
 use crate::metrics::StreamMetrics;
 use crate::run::Run;
 use crate::{Ledger, NewGroup, PipelineError, PipelineOptions, Policy, Source};
@@ -52,7 +53,8 @@ async fn live(world: &Arc<World>, client: Client, batch_rows: usize) {
         (slot.client, slot.leave) = (Some(client.number), Some(shutdown.clone()));
         state.group.join(client.number);
         let Client { slot, number } = client;
-        state.history.push(format!("            process {slot} starts as client {number}"));
+        let release = world.release(client).writes;
+        state.history.push(format!("            process {slot} starts as client {number}, writes {release}"));
     }
     world.changed.notify_waiters();
     let source = Arc::new(ModelSource::new(world, client));
@@ -110,6 +112,7 @@ async fn run(
 /// Polls the process's whole work, unless it stands still; drops it when it is killed.
 async fn guarded<F: Future>(world: &Arc<World>, client: Client, work: F) -> Option<F::Output> {
     let mut work = pin!(work);
+    let release = world.release(client);
     let mut thaw: Option<Pin<Box<Sleep>>> = None;
     let is_killed = || world.state().slots[client.slot].crashed == Some(client.number);
     poll_fn(|context| {
@@ -121,7 +124,7 @@ async fn guarded<F: Future>(world: &Arc<World>, client: Client, work: F) -> Opti
                 ready!(sleep.as_mut().poll(context));
                 thaw = None;
             }
-            let polled = work.as_mut().poll(context);
+            let polled = acting_as(release, || work.as_mut().poll(context));
             if polled.is_ready() {
                 return polled.map(Some);
             }

@@ -16,6 +16,7 @@ use super::group::Group;
 use super::meddling::Meddling;
 use super::table::Table;
 use super::topic::Topic;
+use crate::ledger::form::Release;
 use crate::{ErrorKind, OffsetCommit, PipelineError};
 
 /// From sending a request to its effect.
@@ -74,6 +75,7 @@ pub(super) struct World {
     pub(super) sessions: bool,
     /// Whether a client's commits arrive in the order in which they were sent.
     pub(super) ordered: bool,
+    releases: &'static [Release],
 }
 
 /// What meets this effect, for the client that makes it.
@@ -93,9 +95,20 @@ impl Meets {
 }
 
 impl World {
-    pub(super) fn new(state: State, sessions: bool, ordered: bool) -> Arc<Self> {
-        let (state, servers) = (Mutex::new(state), Mutex::default());
-        Arc::new(Self { state, changed: Notify::new(), servers, started: Instant::now(), sessions, ordered })
+    pub(super) fn new(
+        state: State,
+        sessions: bool,
+        ordered: bool,
+        releases: &'static [Release],
+    ) -> Arc<Self> {
+        let (state, servers, started) = (Mutex::new(state), Mutex::default(), Instant::now());
+        Arc::new(Self { state, changed: Notify::new(), servers, started, sessions, ordered, releases })
+    }
+
+    /// What the program of this start is.
+    pub(super) fn release(&self, client: Client) -> Release {
+        let turn = usize::try_from(client.number).unwrap() % self.releases.len();
+        self.releases[turn]
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {

@@ -2,7 +2,7 @@
 
 use super::answer::{Part, Status};
 use super::rest::{Connect, ConnectError};
-use super::slot::{self, Wal};
+use super::slot::{self, Slot, Wal};
 use super::{Cause, verdict::Verdict};
 use crate::config::Config;
 use crate::exit::{Exit, Failure, Outcome};
@@ -19,7 +19,15 @@ pub(super) async fn run(config: &Config) -> Outcome {
         println!("  task {number}: {}", described(task));
     }
     lost(config).await?;
-    status.verdict(name, config)
+    status.verdict(name, config)?;
+    // RUNNING is all that Connect says while Debezium tries to reach a server again.
+    let told = match slot::look(config).await {
+        Slot::Read => return Ok(()),
+        Slot::Idle | Slot::Absent => "nobody reads it",
+        Slot::Unknown => "PostgreSQL does not say whether it is read",
+    };
+    eprintln!("nova: slot {}: {told}; `nova doctor` says which server does not answer", config.connect.slot);
+    Ok(())
 }
 
 /// Asks PostgreSQL itself: a task that finds its slot's WAL lost tries for half an hour before it fails (Debezium 3.7).

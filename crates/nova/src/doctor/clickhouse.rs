@@ -154,8 +154,11 @@ async fn dictionaries(client: &Client) -> Vec<Check> {
         checks.push(match client.query_text(sql, &[("dictionary", &qualified)]).await {
             Ok(_) => GROUP.ok(name, "answers"),
             Err(error) => {
-                let cure = "Correct [postgres] as ClickHouse reaches it and run `nova migrate`; README.md of clickhouse/ says how.";
-                GROUP.warn(name, error.to_string(), cure)
+                let cure = "If PostgreSQL is up: correct [postgres] as ClickHouse reaches it and run `nova migrate`; README.md of clickhouse/ says how.";
+                // ClickHouse repeats the cause with a stack trace of its own.
+                let error = error.to_string();
+                let said = error.split_once(", Stack trace").map_or(error.as_str(), |(said, _)| said);
+                GROUP.warn(name, said, cure)
             }
         });
     }

@@ -53,11 +53,6 @@ pub fn conclude(findings: &[Finding]) -> Result<(), Failure> {
 
 pub(super) fn of(facts: &Facts) -> Vec<Finding> {
     let mut found = Findings(Vec::new());
-    let slot = facts.postgres.as_ref().and_then(|server| server.answer.known()).map(|postgres| {
-        let checks = slot_checks(&postgres.slot_name, postgres.slot.as_ref());
-        checks.into_iter().filter(|check| check.level != Level::Ok)
-    });
-    found.0.extend(slot.into_iter().flatten().map(|check| Finding { check, exit: Exit::Failure }));
     found.server(POSTGRES, facts.postgres.as_ref(), "Start PostgreSQL, or correct [postgres].");
     found.server(CONNECT, facts.connect.as_ref(), "Start Kafka Connect, or correct connect.url.");
     if let Some(connector) = facts.connect.as_ref().and_then(|server| server.answer.known())
@@ -68,6 +63,12 @@ pub(super) fn of(facts: &Facts) -> Vec<Finding> {
     }
     found.server(KAFKA, Some(&facts.kafka), "Start Kafka, or correct [kafka] (brokers, TLS, SASL).");
     found.server(CLICKHOUSE, Some(&facts.clickhouse), "Start ClickHouse, or correct [clickhouse].");
+    // Behind the servers: nobody reads the slot while one of them is away, and that comes first.
+    let slot = facts.postgres.as_ref().and_then(|server| server.answer.known()).map(|postgres| {
+        let checks = slot_checks(&postgres.slot_name, postgres.slot.as_ref());
+        checks.into_iter().filter(|check| check.level != Level::Ok)
+    });
+    found.0.extend(slot.into_iter().flatten().map(|check| Finding { check, exit: Exit::Failure }));
     for stream in &facts.streams {
         found.stream(stream);
     }

@@ -2,8 +2,8 @@
 
 use nova_clickhouse::JobState;
 
-use super::super::ConnectorFacts;
 use super::super::example::{NOW_MS, away, comparison, found, healthy, job_row, standing};
+use super::super::{ConnectorFacts, PostgresFacts};
 use super::*;
 use crate::slot::Slot;
 
@@ -49,6 +49,19 @@ fn a_server_that_is_away_is_one_finding_and_hides_no_other() {
             "Fail stream posts: nobody reads it: 30 unread, the oldest for 2h"
         ]
     );
+    assert_eq!(exit, Some(Exit::Unavailable));
+}
+
+#[test]
+fn a_server_that_is_away_comes_before_what_follows_from_it() {
+    let (lines, exit) = findings(|facts| {
+        facts.kafka.answer = away();
+        if let Asked::Known(PostgresFacts { slot: Some(slot), .. }) = &mut facts.postgres.answer {
+            slot.active = false;
+        }
+    });
+    assert!(lines[0].starts_with("Fail Kafka is away"), "{lines:?}");
+    assert!(lines[1].contains("slot nova_cdc: nobody reads it"), "{lines:?}");
     assert_eq!(exit, Some(Exit::Unavailable));
 }
 

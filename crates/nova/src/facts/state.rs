@@ -70,7 +70,7 @@ impl State {
             }
             Self::BeyondEnd => format!("nova offsets set --stream {stream} --to earliest --execute"),
             Self::Unreadable => format!(
-                "run the version of nova that wrote it until it has drained, or: \
+                "run the version of nova that wrote it, or the one before that, or: \
                  nova offsets set --stream {stream} --to committed --execute"
             ),
         }
