@@ -231,6 +231,26 @@ impl Block for RowBinaryBlock {
         Ok(())
     }
 
+    /// Without the memory that is kept for whole blocks.
+    fn part(&self) -> Self {
+        let (layout, body) = (Arc::clone(&self.layout), self.layout.header.clone());
+        Self { layout, body: Arc::new(body), rows: Vec::new(), has_doubts: false }
+    }
+
+    fn absorb(&mut self, part: &mut Self, standings: &[Standing]) {
+        let (body, other) = (Arc::make_mut(&mut self.body), Arc::make_mut(&mut part.body));
+        let (header, length) = (self.layout.header.len(), body.len());
+        let mut end = header;
+        self.rows.extend(part.rows.drain(..).zip(standings).map(|(row, standing)| {
+            end = row.end;
+            EncodedRow { standing: *standing, end: length + row.end - header, ..row }
+        }));
+        body.extend_from_slice(other.get(header..end).unwrap_or_default());
+        other.truncate(header);
+        part.has_doubts = false;
+        self.has_doubts |= standings.iter().any(|standing| *standing != Standing::New);
+    }
+
     fn has_doubts(&self) -> bool {
         self.has_doubts
     }
@@ -351,6 +371,27 @@ mod tests {
         assert_eq!(block.without(&BTreeSet::new()).body(), block.body());
         let none = rest.without(&BTreeSet::from_iter(rest.rows.iter().map(|row| row.id)));
         assert_eq!((none.rows(), none.bytes()), (0, 0));
+    }
+
+    #[test]
+    fn a_part_is_absorbed_byte_for_byte_as_far_as_it_stands_and_is_empty_then() {
+        let mut whole = block();
+        let mut part = whole.part();
+        whole.push(&message(0, 7, &[row(1), row(2)])).unwrap();
+        for (offset, standings) in [(8, &[Standing::New][..]), (10, &[Standing::New, Standing::Doubtful][..])] {
+            part.push(&message(0, offset, &[row(3)])).unwrap();
+            part.push(&message(0, offset + 1, &[row(4)])).unwrap();
+            assert!(!whole.has_doubts());
+            whole.absorb(&mut part, standings);
+            assert_eq!((part.rows(), part.bytes()), (0, 0));
+        }
+        let found: Vec<_> = whole.iter().map(|(id, standing, bytes)| (id.offset, standing, bytes.to_vec())).collect();
+        let expected = [(7, 1), (7, 2), (8, 3), (10, 3), (11, 4)].map(|(offset, id)| {
+            let standing = if offset == 11 { Standing::Doubtful } else { Standing::New };
+            (offset, standing, vec![id, 1, b'x'])
+        });
+        assert_eq!(found, expected);
+        assert!(whole.has_doubts());
     }
 
     #[test]
