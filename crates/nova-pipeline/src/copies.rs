@@ -120,8 +120,11 @@ mod tests {
             key: key.map(<[u8]>::to_vec),
             value: value.map(<[u8]>::to_vec),
         };
-        let messages =
-            [message(7, Some(b"k"), Some(b"value")), message(8, None, Some(b"")), message(9, Some(b""), None)];
+        let messages = [
+            message(7, Some(b"k"), Some(b"value")),
+            message(8, None, Some(b"")),
+            message(9, Some(b""), None),
+        ];
         for _ in 0..2 {
             copies.clear(1 << 10);
             messages.iter().for_each(|message| copies.push(message));

@@ -85,7 +85,7 @@ fn gather<'s, S: Source>(
     room: Room,
     messages: &mut Copies,
 ) -> Ready<S::Message<'s>> {
-    let (mut event, mut heard) = (Some(Ok(first)), 0);
+    let (mut ready, mut event, mut heard) = (source.ready(), Some(Ok(first)), 0);
     loop {
         match event {
             Some(Ok(SourceEvent::Message(message))) => messages.push(&message),
@@ -97,6 +97,6 @@ fn gather<'s, S: Source>(
         if heard == BURST || messages.len() >= room.rows || messages.bytes() >= room.bytes.min(BURST_BYTES) {
             return None;
         }
-        event = source.ready();
+        event = ready.next();
     }
 }

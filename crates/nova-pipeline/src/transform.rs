@@ -16,7 +16,8 @@ use crate::ahead::{Burst, Outcome};
 use crate::batch::Batch;
 use crate::position::Place;
 use crate::{
-    Block, DeadLetter, ErrorKind, MessageRows, PipelineError, Policy, Position, SourceMessage, Standing, trace,
+    Block, DeadLetter, ErrorKind, MessageRows, PipelineError, Policy, Position, SourceMessage, Standing,
+    trace,
 };
 
 /// What a change tells beside its rows.
