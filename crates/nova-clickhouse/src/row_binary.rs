@@ -231,6 +231,26 @@ impl Block for RowBinaryBlock {
         Ok(())
     }
 
+    /// Without the memory that is kept for whole blocks.
+    fn part(&self) -> Self {
+        let (layout, body) = (Arc::clone(&self.layout), self.layout.header.clone());
+        Self { layout, body: Arc::new(body), rows: Vec::new(), has_doubts: false }
+    }
+
+    fn absorb(&mut self, part: &mut Self, standings: &[Standing]) {
+        let (body, other) = (Arc::make_mut(&mut self.body), Arc::make_mut(&mut part.body));
+        let (header, length) = (self.layout.header.len(), body.len());
+        let mut end = header;
+        self.rows.extend(part.rows.drain(..).zip(standings).map(|(row, standing)| {
+            end = row.end;
+            EncodedRow { standing: *standing, end: length + row.end - header, ..row }
+        }));
+        body.extend_from_slice(other.get(header..end).unwrap_or_default());
+        other.truncate(header);
+        part.has_doubts = false;
+        self.has_doubts |= standings.iter().any(|standing| *standing != Standing::New);
+    }
+
     fn has_doubts(&self) -> bool {
         self.has_doubts
     }
@@ -293,82 +313,5 @@ fn unfit(layout: &BlockLayout, column: &BlockColumn, cell: &Cell<'_>, misfit: Mi
 }
 
 #[cfg(test)]
-mod tests {
-    use nova_pipeline::Standing;
-    use nova_streams::ColumnType;
-    use uuid::Uuid;
-
-    use super::*;
-
-    fn block() -> RowBinaryBlock {
-        let columns =
-            [("id", "UInt8"), ("name", "LowCardinality(String)")].map(|(name, type_text)| BlockColumn {
-                name: name.to_owned(),
-                type_text: type_text.to_owned(),
-                encoder: Encoder::new(&ColumnType::parse(type_text).unwrap()),
-            });
-        RowBinaryBlock::new(Arc::new(BlockLayout::new("likes".to_owned(), columns.into())))
-    }
-
-    fn row(id: u64) -> Row<'static> {
-        vec![Cell::UInt(id), Cell::Text("x".into())]
-    }
-
-    fn message<'r, 'a>(partition: i32, offset: i64, rows: &'r [Row<'a>]) -> MessageRows<'r, 'a> {
-        MessageRows { partition, offset, event_id: Uuid::nil(), lsn: 0, standing: Standing::New, rows }
-    }
-
-    #[test]
-    fn a_body_is_header_and_rows() {
-        let mut block = block();
-        block.push(&message(0, 0, &[row(1), row(2)])).unwrap();
-        let expected =
-            [&b"\x02\x02id\x04name\x05UInt8\x16LowCardinality(String)"[..], b"\x01\x01x\x02\x01x"].concat();
-        assert_eq!((block.rows(), block.bytes()), (2, 6));
-        assert_eq!(block.body(), expected);
-    }
-
-    #[test]
-    fn a_message_whose_second_row_does_not_fit_leaves_nothing_behind() {
-        let mut block = block();
-        block.push(&message(0, 0, &[row(1)])).unwrap();
-        let before = block.body();
-        let error = block.push(&message(0, 0, &[row(2), row(256)])).unwrap_err();
-        assert_eq!(error.kind, ErrorKind::Unmappable);
-        assert_eq!(error.message, "table `likes`, column `id` UInt8: the value is outside of its range");
-        assert_eq!((block.rows(), block.body()), (1, before));
-    }
-
-    #[test]
-    fn a_block_without_some_rows_holds_the_others_byte_for_byte() {
-        let mut block = block();
-        block.push(&message(0, 7, &[row(1), row(2)])).unwrap();
-        block.push(&message(3, 8, &[row(3)])).unwrap();
-        let present = BTreeSet::from([RowId { partition: 0, offset: 7, ordinal: 1, event_id: Uuid::nil() }]);
-        let rest = block.without(&present);
-        assert_eq!(rest.rows(), 2);
-        assert!(rest.body().ends_with(b"\x01\x01x\x03\x01x"), "{:?}", rest.body());
-        assert_eq!(block.without(&BTreeSet::new()).body(), block.body());
-        let none = rest.without(&BTreeSet::from_iter(rest.rows.iter().map(|row| row.id)));
-        assert_eq!((none.rows(), none.bytes()), (0, 0));
-    }
-
-    #[test]
-    fn a_row_of_another_width_is_refused_before_a_byte_is_written() {
-        let mut block = block();
-        let error = block.push(&message(0, 0, &[vec![Cell::UInt(1)]])).unwrap_err();
-        assert_eq!((error.kind, block.bytes()), (ErrorKind::SchemaMismatch, 0));
-    }
-
-    #[test]
-    fn attempts_share_one_buffer_and_a_held_body_never_changes() {
-        let mut block = block();
-        block.push(&message(0, 0, &[row(1)])).unwrap();
-        let (first, second) = (block.body(), block.body());
-        assert_eq!(first.as_ptr(), second.as_ptr());
-        let held = first.to_vec();
-        block.push(&message(0, 0, &[row(2)])).unwrap();
-        assert_eq!(first, held);
-        assert_eq!(block.body().len(), held.len() + 3);
-    }
-}
+#[path = "row_binary_tests.rs"]
+mod tests;

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use futures_util::FutureExt as _;
+use futures_util::{FutureExt as _, StreamExt as _};
 use nova_pipeline::{
     Committed, ErrorKind, OffsetCommit, PipelineError, Ranges, Source, SourceEvent, SourceMessage, StartAt,
     Watermarks,
@@ -188,11 +188,15 @@ impl Source for KafkaSource {
     }
 
     /// A complaint of librdkafka that is to be looked into ends a burst; `next` looks.
-    fn ready(&self) -> Option<Event<'_>> {
-        if let Some(question) = self.member.context().conversation().hear() {
-            return Some(Ok(asking(question)));
-        }
-        self.event(self.member.recv().now_or_never()?)
+    fn ready(&self) -> impl Iterator<Item = Event<'_>> {
+        // One for the whole burst: `recv` makes one for each message, under two locks.
+        let mut messages = self.member.stream();
+        std::iter::from_fn(move || {
+            if let Some(question) = self.member.context().conversation().hear() {
+                return Some(Ok(asking(question)));
+            }
+            self.event(messages.next().now_or_never()??)
+        })
     }
 
     async fn committed(&self) -> Result<Vec<Committed>, PipelineError> {

@@ -36,6 +36,25 @@ pub(crate) struct Batch<B> {
     letter_bytes: usize,
 }
 
+/// Room for so many rows and bytes.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Room {
+    pub(crate) rows: usize,
+    pub(crate) bytes: usize,
+}
+
+impl Room {
+    /// What is left of it.
+    pub(crate) fn without(self, taken: Self) -> Self {
+        Self { rows: self.rows.saturating_sub(taken.rows), bytes: self.bytes.saturating_sub(taken.bytes) }
+    }
+
+    /// Whether nothing more fits.
+    pub(crate) fn is_none(self) -> bool {
+        self.rows == 0 || self.bytes == 0
+    }
+}
+
 impl<B: Block> Batch<B> {
     /// An empty batch.
     pub(crate) fn new(block: B) -> Self {
@@ -105,8 +124,14 @@ impl<B: Block> Batch<B> {
 
     /// Whether a limit is reached.
     pub(crate) fn is_full(&self, options: &PipelineOptions) -> bool {
-        self.block.rows() >= options.batch_rows
-            || self.block.bytes() + self.letter_bytes >= options.batch_bytes
+        self.room(options).is_none()
+    }
+
+    /// What may still come into it.
+    pub(crate) fn room(&self, options: &PipelineOptions) -> Room {
+        let bytes = self.block.bytes() + self.letter_bytes;
+        let whole = Room { rows: options.batch_rows, bytes: options.batch_bytes };
+        whole.without(Room { rows: self.block.rows(), bytes })
     }
 
     /// How near it is to the limit that it is nearest to; 1 is full.

@@ -3,8 +3,10 @@
 //! [`StreamWorker`] runs it for one stream. What it reads from, writes to and puts poison into are the traits
 //! [`Source`], [`Sink`] and [`DeadLetters`]; what follows from a failure is [`ErrorKind::policy`].
 
+mod ahead;
 mod batch;
 mod breaker;
+mod copies;
 mod dead_letter;
 mod deliver;
 mod error;

@@ -12,7 +12,7 @@ pub struct PipelineOptions {
     /// Rows of a batch.
     pub batch_rows: usize,
     /// Encoded bytes of a batch, dead letters included. Two batches are in memory at most (one being filled, one
-    /// being written), and the body of the insert while it is under way.
+    /// being written), the body of the insert while it is under way, and up to five bursts of a mebibyte of messages.
     pub batch_bytes: usize,
     /// How long the first message of a batch waits for others.
     pub linger: Duration,

@@ -16,6 +16,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use crate::ahead::Ahead;
 use crate::batch::Batch;
 use crate::breaker::{Breaker, Tally};
 use crate::deliver::Delivery;
@@ -46,7 +47,8 @@ type InFlight = Pin<Box<dyn Future<Output = Result<Durable, PipelineError>> + Se
 /// One run of a stream, from the first assignment to the drain.
 pub(crate) struct Run<S: Source, K: Sink, L> {
     pub(crate) source: Arc<S>,
-    pub(crate) mapping: Mapping,
+    pub(crate) mapping: Arc<Mapping>,
+    pub(crate) topic: Arc<str>,
     pub(crate) delivery: Arc<Delivery<K, L>>,
     pub(crate) options: PipelineOptions,
     pub(crate) ledger: Ledger,
@@ -54,6 +56,8 @@ pub(crate) struct Run<S: Source, K: Sink, L> {
     /// How far the source has come, by owned partition; moves with every message that is read.
     pub(crate) positions: BTreeMap<i32, Position>,
     breaker: Breaker,
+    /// Messages that are read and not yet in the batch.
+    pub(crate) ahead: Ahead<K::Block>,
     pub(crate) batch: Batch<K::Block>,
     in_flight: Option<InFlight>,
     /// The span of the batch that was sent last, until its commit is on its way.
@@ -79,14 +83,16 @@ impl<S: Source, K: Sink, L: DeadLetters> Run<S, K, L> {
         let breaker = Breaker::new(options.poison);
         let (in_flight, sent_at, close_at, stalled_since, paused) = (None, None, None, None, false);
         Self {
+            topic: source.topic().into(),
             source,
-            mapping,
+            mapping: Arc::new(mapping),
             delivery,
             options,
             ledger,
             progress,
             positions: BTreeMap::new(),
             breaker,
+            ahead: Ahead::new(),
             batch,
             in_flight,
             sent: SpanContext::NONE,
@@ -120,12 +126,13 @@ impl<S: Source, K: Sink, L: DeadLetters> Run<S, K, L> {
         loop {
             self.progress.record();
             self.regulate()?;
-            let reading = self.has_room() || self.paused;
+            let reading = self.paused || !(self.ahead.is_full() || self.room().is_none());
             let (send_at, close_at) = (self.send_at(), self.close_at);
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => return self.flush().await,
                 written = written(&mut self.in_flight) => self.settle(&written?),
+                burst = self.ahead.next() => self.take_formed(burst?)?,
                 () = due(send_at) => self.send()?,
                 () = due(close_at) => self.close_settled().await?,
                 event = source.next(), if reading => self.take_in(&source, event?).await?,
@@ -134,8 +141,8 @@ impl<S: Source, K: Sink, L: DeadLetters> Run<S, K, L> {
         }
     }
 
-    pub(crate) fn has_room(&self) -> bool {
-        !self.batch.is_full(&self.options)
+    fn is_full(&self) -> bool {
+        self.batch.is_full(&self.options)
     }
 
     /// When to send the batch: at once when it is full, else after its linger, and a trickle's not too soon after the one
@@ -145,7 +152,7 @@ impl<S: Source, K: Sink, L: DeadLetters> Run<S, K, L> {
             return None;
         }
         let due = self.batch.due(&self.options)?;
-        if !self.has_room() {
+        if self.is_full() {
             return Some(Instant::now());
         }
         let is_trickle = self.batch.tally().messages < TRICKLE_MESSAGES;
@@ -159,7 +166,7 @@ impl<S: Source, K: Sink, L: DeadLetters> Run<S, K, L> {
     /// comes late, and in time before the group takes a silent member for dead.
     fn regulate(&mut self) -> Result<(), PipelineError> {
         self.delivery.metrics.fill.set(self.batch.fill(&self.options));
-        if self.has_room() {
+        if !self.is_full() {
             self.stalled_since = None;
             if std::mem::take(&mut self.paused) {
                 self.source.resume()?;
@@ -269,6 +276,7 @@ impl<S: Source, K: Sink, L: DeadLetters> Run<S, K, L> {
 
     /// Sends and settles everything in hand.
     async fn flush(&mut self) -> Result<(), PipelineError> {
+        self.finish_ahead().await?;
         loop {
             if let Some(in_flight) = self.in_flight.take() {
                 let durable = in_flight.await?;

@@ -98,6 +98,13 @@ pub trait Block: Send + Sync + Sized + 'static {
     /// A row that does not fit the table; the block is as it was before.
     fn push(&mut self, message: &MessageRows<'_, '_>) -> Result<(), PipelineError>;
 
+    /// An empty block for rows that will be absorbed by blocks such as this one.
+    fn part(&self) -> Self;
+
+    /// Appends the first rows of `part`, in order, one for each of `standings`, which takes the place of the row's own.
+    /// Leaves the part empty.
+    fn absorb(&mut self, part: &mut Self, standings: &[Standing]);
+
     /// Whether any of its messages stands otherwise than [`Standing::New`].
     fn has_doubts(&self) -> bool;
 

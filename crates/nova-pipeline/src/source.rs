@@ -25,7 +25,7 @@ pub trait SourceMessage: Send {
     fn header(&self, _name: &str) -> Option<&[u8]> {
         None
     }
-    /// Its headers, copied; asked for only when the message becomes a dead letter.
+    /// Its headers, copied.
     fn headers(&self) -> Vec<(String, Option<Vec<u8>>)>;
 }
 
@@ -100,8 +100,8 @@ pub trait Source: Send + Sync + 'static {
     /// Waits for what comes next. Cancel-safe: a dropped call loses nothing.
     fn next(&self) -> impl Future<Output = Result<SourceEvent<Self::Message<'_>>, PipelineError>> + Send;
 
-    /// What [`Source::next`] would answer at once. `None`: nothing, or what only `next` can find out.
-    fn ready(&self) -> Option<Result<SourceEvent<Self::Message<'_>>, PipelineError>>;
+    /// What [`Source::next`] would answer at once, one after the other. The end: nothing, or what only `next` can find out.
+    fn ready(&self) -> impl Iterator<Item = Result<SourceEvent<Self::Message<'_>>, PipelineError>>;
 
     /// The group's committed positions in *every* partition of the topic, owned or not.
     fn committed(&self) -> impl Future<Output = Result<Vec<Committed>, PipelineError>> + Send;

@@ -1,5 +1,6 @@
 //! The pipeline's promises on scripted faults, with the clock under the tests' control.
 
+mod ahead;
 mod bursts;
 mod counted;
 mod ends;

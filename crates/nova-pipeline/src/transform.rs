@@ -1,14 +1,45 @@
-//! Decode → map → encode: one message into the batch, without waiting for anything.
+//! Decode → map → encode: one message into the batch, or a burst that was formed ahead, without waiting for anything.
+//!
+//! Invariant: there is one way from bytes to rows, [`rows_of`], whoever goes it and on whatever thread.
 
-use nova_debezium::{Message, Record, decode};
+use std::collections::BTreeMap;
+
+use nova_debezium::{Change, Message, Record, decode};
+use nova_envelope::EventEnvelope;
 use nova_streams::{
     EventOrigin, Format, Lineage, MapError, MapErrorKind, Mapped, Mapping, SkipReason, decode_event,
 };
-
+use opentelemetry::trace::SpanContext;
 use uuid::Uuid;
 
+use crate::ahead::{Burst, Outcome};
 use crate::batch::Batch;
-use crate::{Block, DeadLetter, ErrorKind, MessageRows, PipelineError, Policy, Position, SourceMessage};
+use crate::position::Place;
+use crate::{
+    Block, DeadLetter, ErrorKind, MessageRows, PipelineError, Policy, Position, SourceMessage, Standing,
+    trace,
+};
+
+/// What a change tells beside its rows.
+#[derive(Debug)]
+pub(crate) struct Told {
+    place: Place,
+    commit_us: i64,
+    /// The span that it names, where anybody listens.
+    context: Option<Box<SpanContext>>,
+}
+
+impl Told {
+    pub(crate) fn by(format: Format, event: &EventEnvelope<Change<'_>>, listening: bool) -> Self {
+        let change = &event.payload;
+        let place = match format {
+            Format::Debezium => Place::of(change),
+            Format::Envelope => Place::Number(change.source.lsn),
+        };
+        let context = if listening { trace::of_change(change).map(Box::new) } else { None };
+        Self { place, commit_us: change.source.ts_us, context }
+    }
+}
 
 /// Takes one message into the batch: rows, a counted skip, or a dead letter; `position` is that of its partition.
 ///
@@ -21,10 +52,63 @@ pub(crate) fn take<B: Block>(
     position: &mut Position,
     batch: &mut Batch<B>,
 ) -> Result<(), PipelineError> {
+    begin(topic, message, position, batch);
+    let (listening, mut told) = (batch.trace.is_looking(), None);
+    let result = rows_of(mapping, topic, message, &mut batch.block, |event| {
+        let told = told.insert(Told::by(mapping.format(), event, listening));
+        stand(position, message.offset(), told)
+    });
+    count_in(mapping, topic, message, Outcome { told, rows: 0, result }, batch)
+}
+
+/// Takes a burst that was formed ahead into the batch; every partition moves its own of `positions`.
+///
+/// # Errors
+/// As [`take`]; the batch then has what came before the message.
+pub(crate) fn take_burst<B: Block>(
+    mapping: &Mapping,
+    topic: &str,
+    burst: &mut Burst<B>,
+    positions: &mut BTreeMap<i32, Position>,
+    batch: &mut Batch<B>,
+) -> Result<(), PipelineError> {
+    let Burst { messages, part, outcomes, standings } = burst;
+    let taken = messages.iter().zip(outcomes.drain(..)).try_for_each(|(message, outcome)| {
+        let position = positions.entry(message.partition()).or_default();
+        begin(topic, &message, position, batch);
+        let standing = outcome.told.as_ref().map(|told| stand(position, message.offset(), told));
+        standings.extend(std::iter::repeat_n(standing.unwrap_or(Standing::New), outcome.rows));
+        count_in(mapping, topic, &message, outcome, batch)
+    });
+    batch.block.absorb(part, standings);
+    taken
+}
+
+fn begin<B: Block>(topic: &str, message: &dyn SourceMessage, position: &mut Position, batch: &mut Batch<B>) {
     batch.trace.note(topic, message);
     batch.begin(message.partition(), message.offset(), position);
     position.reach(message.offset());
-    match rows_of(mapping, topic, message, position, batch) {
+}
+
+fn stand(position: &mut Position, offset: i64, told: &Told) -> Standing {
+    let standing = position.stand(offset, told.place);
+    #[cfg(feature = "mutants")]
+    let standing = crate::mutants::never_doubted(standing);
+    standing
+}
+
+fn count_in<B: Block>(
+    mapping: &Mapping,
+    topic: &str,
+    message: &dyn SourceMessage,
+    Outcome { told, result, .. }: Outcome,
+    batch: &mut Batch<B>,
+) -> Result<(), PipelineError> {
+    if let Some(Told { commit_us, context, .. }) = told {
+        batch.note_commit_time(commit_us);
+        batch.trace.note_change(message, context);
+    }
+    match result {
         Ok(None) => {}
         Ok(Some(reason)) => batch.skip(reason, 1),
         Err(error) if error.kind.policy() == Policy::DeadLetter => {
@@ -36,12 +120,17 @@ pub(crate) fn take<B: Block>(
     Ok(())
 }
 
-fn rows_of<B: Block>(
+/// Puts the rows of the message into the block; `standing` says how the change stands that it tells. The answer is the
+/// reason why there are none.
+///
+/// # Errors
+/// Why the message cannot become rows; the block is as it was.
+pub(crate) fn rows_of<B: Block>(
     mapping: &Mapping,
     topic: &str,
     message: &dyn SourceMessage,
-    position: &mut Position,
-    batch: &mut Batch<B>,
+    block: &mut B,
+    standing: impl FnOnce(&EventEnvelope<Change<'_>>) -> Standing,
 ) -> Result<Option<SkipReason>, PipelineError> {
     let event = match decoded(mapping.format(), message)? {
         Message::Change(event) => event,
@@ -49,14 +138,7 @@ fn rows_of<B: Block>(
         Message::Heartbeat(_) => return Ok(Some(SkipReason::Heartbeat)),
         Message::Transaction(_) => return Ok(Some(SkipReason::TransactionMarker)),
     };
-    batch.trace.note_change(message, &event.payload);
-    batch.note_commit_time(event.payload.source.ts_us);
-    let standing = match mapping.format() {
-        Format::Debezium => position.stand(message.offset(), &event.payload),
-        Format::Envelope => position.stand_by_number(event.payload.source.lsn),
-    };
-    #[cfg(feature = "mutants")]
-    let standing = crate::mutants::never_doubted(standing);
+    let standing = standing(&event);
     match mapping.map(&event, lineage(topic, message)?)? {
         Mapped::Rows(rows) => {
             let message = MessageRows {
@@ -67,7 +149,7 @@ fn rows_of<B: Block>(
                 standing,
                 rows: &rows,
             };
-            batch.block.push(&message).map(|()| None)
+            block.push(&message).map(|()| None)
         }
         Mapped::Skipped(reason) => Ok(Some(reason)),
     }

@@ -31,6 +31,9 @@ pub enum Contestant {
     /// `nova run` with the ledger off: at least once
     #[value(skip)]
     NovaWithoutLedger,
+    /// `nova run` into a table whose parts nobody merges
+    #[value(skip)]
+    NovaUnmerged,
 }
 
 impl fmt::Display for Contestant {
@@ -42,6 +45,7 @@ impl fmt::Display for Contestant {
             Self::KafkaEnginePlain => "Kafka engine, as documented",
             Self::NovaTwice => "two nova processes",
             Self::NovaWithoutLedger => "nova, ledger off",
+            Self::NovaUnmerged => "nova, merges stopped",
         })
     }
 }
@@ -86,11 +90,12 @@ impl Contestant {
         let nova = site.nova.clone();
         match self {
             Self::Librdkafka => librdkafka(site, topic).await,
-            Self::Nova => nova::drain(site, topic, &nova, 1, &[]).await,
-            Self::NovaTwice => nova::drain(site, topic, &nova, 2, &[]).await,
+            Self::Nova => nova::drain(site, topic, &nova, 1, &[], true).await,
+            Self::NovaTwice => nova::drain(site, topic, &nova, 2, &[], true).await,
+            Self::NovaUnmerged => nova::drain(site, topic, &nova, 1, &[], false).await,
             Self::NovaWithoutLedger => {
                 let program = site.without_ledger.clone().context("built only when it is to be measured")?;
-                nova::drain(site, topic, &program, 1, &[("WITHOUT_LEDGER", "1")]).await
+                nova::drain(site, topic, &program, 1, &[("WITHOUT_LEDGER", "1")], true).await
             }
             Self::KafkaEngine => kafka_engine::drain(site, topic, Form::Tuned).await,
             Self::KafkaEnginePlain => kafka_engine::drain(site, topic, Form::Plain).await,
@@ -138,10 +143,14 @@ impl Race {
         Self(contestants.iter().map(lane).collect())
     }
 
-    /// Runs all rounds.
+    /// Runs all rounds, every second one in the opposite order: what a contestant leaves behind meets all of them.
     pub(super) async fn run(&mut self, site: &mut Site, rounds: u32) -> Result<()> {
         for round in 1..=rounds {
-            for lane in &mut self.0 {
+            let mut lanes: Vec<&mut Lane> = self.0.iter_mut().collect();
+            if round % 2 == 0 {
+                lanes.reverse();
+            }
+            for lane in lanes {
                 let figures = lane.contestant.drain(site, &lane.topic).await?;
                 say(&format!("round {round} of {rounds}: {}: {figures}", lane.name));
                 lane.figures.push(figures);

@@ -20,16 +20,21 @@ pub(super) struct Worker {
     admin: String,
 }
 
-/// Drains the topic with so many processes of `program`, each with these variables in its environment.
+/// Drains the topic with so many processes of `program`, each with these variables in its environment; `merging`: whether
+/// ClickHouse merges the table's parts meanwhile.
 pub(super) async fn drain(
     site: &mut Site,
     topic: &Topic,
     program: &Path,
     processes: usize,
     envs: &[(&str, &str)],
+    merging: bool,
 ) -> Result<Figures> {
     let name = site.new_name();
     table::create(site, &name).await?;
+    if !merging {
+        table::stop_merges(site, &name).await?;
+    }
     let (server, broker) = (site.clickhouse()?.process()?.pid(), site.kafka()?.process.pid());
     let (before, broker_before) = (Usage::of(server)?, Usage::of(broker)?);
     let begun = Instant::now();

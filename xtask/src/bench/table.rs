@@ -47,6 +47,11 @@ pub(super) async fn create(site: &Site, database: &str) -> Result<()> {
     Ok(())
 }
 
+/// Leaves the table's parts as the inserts make them.
+pub(super) async fn stop_merges(site: &Site, database: &str) -> Result<()> {
+    site.clickhouse()?.query(&format!("SYSTEM STOP MERGES {database}.{TABLE}")).await.map(drop)
+}
+
 /// Waits until the table has as many rows as it must; fails early when one of the processes that fill it ends.
 pub(super) async fn all_rows(
     site: &Site,

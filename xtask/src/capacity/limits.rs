@@ -44,7 +44,7 @@ pub(super) fn limits(figures: &Figures) -> Vec<Limit> {
         limit(
             "a nova process",
             nova.process_changes_per_second,
-            "one stream reads, decodes and maps in one task",
+            "one stream is read by one task",
             "more processes of the group, up to one per partition",
         ),
         limit(

@@ -233,22 +233,24 @@ impl Source for Member {
     }
 
     async fn next(&self) -> Result<SourceEvent<Like>, PipelineError> {
-        match self.ready() {
+        match self.ready().next() {
             Some(event) => event,
             None => std::future::pending().await,
         }
     }
 
-    fn ready(&self) -> Option<Result<SourceEvent<Like>, PipelineError>> {
-        let mut state = self.state.lock().unwrap();
-        if !std::mem::replace(&mut state.assigned, true) {
-            return Some(Ok(SourceEvent::Assigned((0..PARTITIONS).collect())));
-        }
-        let log = self.topic.log.lock().unwrap();
-        let next = |like: &&Like| state.next.get(&like.partition).is_some_and(|at| like.offset >= *at);
-        let like = log.iter().find(next).cloned()?;
-        state.next.insert(like.partition, like.offset + 1);
-        Some(Ok(SourceEvent::Message(like)))
+    fn ready(&self) -> impl Iterator<Item = Result<SourceEvent<Like>, PipelineError>> {
+        std::iter::from_fn(|| {
+            let mut state = self.state.lock().unwrap();
+            if !std::mem::replace(&mut state.assigned, true) {
+                return Some(Ok(SourceEvent::Assigned((0..PARTITIONS).collect())));
+            }
+            let log = self.topic.log.lock().unwrap();
+            let next = |like: &&Like| state.next.get(&like.partition).is_some_and(|at| like.offset >= *at);
+            let like = log.iter().find(next).cloned()?;
+            state.next.insert(like.partition, like.offset + 1);
+            Some(Ok(SourceEvent::Message(like)))
+        })
     }
 
     async fn committed(&self) -> Result<Vec<Committed>, PipelineError> {

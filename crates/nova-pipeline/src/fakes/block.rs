@@ -36,6 +36,15 @@ impl Block for FakeBlock {
         Ok(())
     }
 
+    fn part(&self) -> Self {
+        Self::default()
+    }
+
+    fn absorb(&mut self, part: &mut Self, standings: &[Standing]) {
+        let rows = part.0.drain(..).zip(standings);
+        self.0.extend(rows.map(|(row, standing)| FakeRow { standing: *standing, ..row }));
+    }
+
     fn has_doubts(&self) -> bool {
         self.0.iter().any(|row| row.standing != Standing::New)
     }

@@ -118,8 +118,8 @@ impl Source for FakeSource {
         }
     }
 
-    fn ready(&self) -> Option<Result<SourceEvent<FakeMessage>, PipelineError>> {
-        self.events.try_lock().ok()?.try_recv().ok().map(Ok)
+    fn ready(&self) -> impl Iterator<Item = Result<SourceEvent<FakeMessage>, PipelineError>> {
+        std::iter::from_fn(|| self.events.try_lock().ok()?.try_recv().ok().map(Ok))
     }
 
     async fn committed(&self) -> Result<Vec<Committed>, PipelineError> {

@@ -139,12 +139,14 @@ impl Source for ModelSource {
     }
 
     /// Takes a message unless a fault is to meet it: `next` meets it then.
-    fn ready(&self) -> Option<Result<SourceEvent<FakeMessage>, PipelineError>> {
-        let Found::Message(partition) = self.look(&self.world.state()) else { return None };
-        if !self.world.passes(self.client, "reads on") {
-            return None;
-        }
-        self.take(partition).map(|message| Ok(SourceEvent::Message(message)))
+    fn ready(&self) -> impl Iterator<Item = Result<SourceEvent<FakeMessage>, PipelineError>> {
+        std::iter::from_fn(|| {
+            let Found::Message(partition) = self.look(&self.world.state()) else { return None };
+            if !self.world.passes(self.client, "reads on") {
+                return None;
+            }
+            self.take(partition).map(|message| Ok(SourceEvent::Message(message)))
+        })
     }
 
     async fn committed(&self) -> Result<Vec<Committed>, PipelineError> {

@@ -36,6 +36,32 @@ pub struct Position {
     past: Past,
 }
 
+/// Where a change says that it stands in the order of its source.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Place {
+    /// Nowhere: a state that a snapshot has read.
+    Read,
+    /// `[c, l]` and the transaction.
+    Change { commit: Option<u64>, lsn: Option<u64>, tx: Option<u64> },
+    /// A change that calls itself a snapshot's: Debezium writes none, so nothing is known of its place.
+    Unknown { commit: Option<u64>, lsn: Option<u64>, tx: Option<u64> },
+    /// The number of an event of an outbox.
+    Number(Option<u64>),
+}
+
+impl Place {
+    /// That of a connector's change.
+    pub(crate) fn of(change: &Change<'_>) -> Self {
+        let source = &change.source;
+        let (commit, lsn, tx) = (source.sequence.last_commit_lsn, source.lsn, source.tx_id);
+        match (change.op, source.snapshot) {
+            (Op::Read, _) => Self::Read,
+            (_, Snapshot::False) => Self::Change { commit, lsn, tx },
+            _ => Self::Unknown { commit, lsn, tx },
+        }
+    }
+}
+
 /// What the table has, from an earlier reading, at offsets that are read now.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Past {
@@ -65,18 +91,26 @@ impl Position {
         }
     }
 
-    /// How the change at `offset` stands, and takes note of it. Snapshot reads neither ask the position nor move it.
-    pub(crate) fn stand(&mut self, offset: i64, change: &Change<'_>) -> Standing {
-        let source = &change.source;
-        if change.op == Op::Read {
-            return Standing::State { afresh: self.is_past(offset) && self.past.afresh };
+    /// How a change at `offset` stands that has this place, and takes note of it. Snapshot reads neither ask the position
+    /// nor move it.
+    pub(crate) fn stand(&mut self, offset: i64, place: Place) -> Standing {
+        match place {
+            Place::Read => Standing::State { afresh: self.is_past(offset) && self.past.afresh },
+            Place::Change { commit, lsn, tx } => {
+                let standing = self.compare(commit, lsn, tx);
+                self.note(commit, lsn, tx);
+                standing
+            }
+            Place::Unknown { commit, lsn, tx } => {
+                self.note(commit, lsn, tx);
+                Standing::Doubtful
+            }
+            Place::Number(number) => self.stand_by_number(number),
         }
-        let standing = match source.snapshot {
-            Snapshot::False => self.compare(source.sequence.last_commit_lsn, source.lsn, source.tx_id),
-            // A change that calls itself a snapshot's: Debezium writes none, so nothing is known of its place.
-            _ => Standing::Doubtful,
-        };
-        match (source.sequence.last_commit_lsn, source.lsn, source.tx_id) {
+    }
+
+    fn note(&mut self, commit: Option<u64>, lsn: Option<u64>, tx: Option<u64>) {
+        match (commit, lsn, tx) {
             (Some(commit), Some(lsn), tx) if (commit, lsn) > (self.commit, self.lsn) => {
                 (self.commit, self.lsn, self.tx) = (commit, lsn, tx);
             }
@@ -88,14 +122,13 @@ impl Position {
             }
             _ => {}
         }
-        standing
     }
 
-    /// How an event of an outbox at `offset` stands, by its number; takes note of it.
+    /// An event of an outbox, by its number.
     ///
     /// Whatever was emitted before in this partition has left a number at or past its own, so no repeat is ever new.
     /// An event without a number, and one whose transaction was overtaken by a later INSERT's, is doubtful.
-    pub(crate) fn stand_by_number(&mut self, number: Option<u64>) -> Standing {
+    fn stand_by_number(&mut self, number: Option<u64>) -> Standing {
         match number {
             Some(number) if number > self.lsn.max(self.floor) => {
                 self.lsn = number;

@@ -28,7 +28,7 @@ fn change(commit: impl Into<Option<u64>>, lsn: u64, tx: u64) -> Change<'static> 
 /// Whether each of the changes is new, one after the other.
 fn news(position: &mut Position, changes: &[(Option<u64>, u64, u64)]) -> Vec<bool> {
     let one = |(commit, lsn, tx): &(Option<u64>, u64, u64)| {
-        position.stand(0, &change(*commit, *lsn, *tx)) == Standing::New
+        position.stand(0, Place::of(&change(*commit, *lsn, *tx))) == Standing::New
     };
     changes.iter().map(one).collect()
 }
@@ -87,7 +87,7 @@ fn without_a_place_or_a_transaction_a_change_is_doubtful() {
     let mut txless = change(10, 12, 1);
     txless.source.tx_id = None;
     for change in [lsnless, txless] {
-        assert_eq!(Position::default().stand(0, &change), Standing::Doubtful);
+        assert_eq!(Position::default().stand(0, Place::of(&change)), Standing::Doubtful);
     }
 }
 
@@ -100,17 +100,17 @@ fn a_snapshot_read_is_a_state_and_moves_nothing() {
     };
     let position = &mut Position::default();
     for snapshot in [Snapshot::First, Snapshot::True, Snapshot::Last, Snapshot::Incremental] {
-        assert_eq!(position.stand(0, &read(snapshot)), Standing::State { afresh: false });
+        assert_eq!(position.stand(0, Place::of(&read(snapshot))), Standing::State { afresh: false });
     }
     assert_eq!(*position, Position::default());
 
     let position = &mut Position::behind(7, 0, true);
-    assert_eq!(position.stand(6, &read(Snapshot::True)), Standing::State { afresh: true });
+    assert_eq!(position.stand(6, Place::of(&read(Snapshot::True))), Standing::State { afresh: true });
     position.reach(6);
     assert!(position.is_past(6));
     position.reach(7);
     assert!(!position.is_past(6), "what lies behind is over");
-    assert_eq!(position.stand(7, &read(Snapshot::True)), Standing::State { afresh: false });
+    assert_eq!(position.stand(7, Place::of(&read(Snapshot::True))), Standing::State { afresh: false });
 }
 
 /// A transaction's rows as (LSN, number of rows at this LSN), and the end of its commit record.
@@ -180,7 +180,7 @@ proptest! {
                 for (commit, lsn, tx, row) in emitted(&log, first, *skip, *rows) {
                     reached = reached.max(log.iter().position(|at| at.id == tx).unwrap_or(0));
                     if (usize::try_from(tx).unwrap() / 10 + row) % partitions != partition { continue; }
-                    let standing = position.stand(0, &change(commit, lsn, tx));
+                    let standing = position.stand(0, Place::of(&change(commit, lsn, tx)));
                     let repeat = !seen.insert((tx, row));
                     prop_assert!(!repeat || standing == Standing::Doubtful, "{commit:?} {lsn} {tx} {row}");
                     position = Position::parse(&position.to_string()).unwrap();
@@ -194,7 +194,7 @@ proptest! {
         let mut position = Position::default();
         let mut before = None;
         for (commit, lsn, tx, _) in emitted(&log, 0, 0, usize::MAX) {
-            let standing = position.stand(0, &change(commit, lsn, tx));
+            let standing = position.stand(0, Place::of(&change(commit, lsn, tx)));
             let doubtful = commit.is_none() || before == Some((lsn, tx));
             prop_assert_eq!(standing == Standing::Doubtful, doubtful);
             before = Some((lsn, tx));

@@ -11,14 +11,14 @@ mod links;
 pub mod names;
 mod spans;
 
-use nova_debezium::Change;
-use opentelemetry::trace::TraceContextExt as _;
+use opentelemetry::trace::{SpanContext, TraceContextExt as _};
 use tracing::{Level, Span, span_enabled};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 use crate::batch::Batch;
 use crate::deliver::Delivery;
 use crate::{Block, SourceMessage};
+pub(crate) use context::of_change;
 use links::Links;
 use names::TARGET;
 pub(crate) use spans::{announce, commit, context_of, recovered};
@@ -36,11 +36,16 @@ pub(crate) struct BatchTrace {
     poll: Span,
 }
 
+/// Whether anybody wants traces.
+pub(crate) fn is_listened_to() -> bool {
+    span_enabled!(target: TARGET, Level::INFO)
+}
+
 impl BatchTrace {
     /// No trace, or one that begins with the first message.
     pub(crate) fn new() -> Self {
         Self {
-            looking: span_enabled!(target: TARGET, Level::INFO),
+            looking: is_listened_to(),
             found: false,
             links: Links::default(),
             process: Span::none(),
@@ -61,15 +66,20 @@ impl BatchTrace {
         }
     }
 
-    /// The same for what the message tells, where its headers had no context.
+    /// The same for the context in what the message tells, where its headers had none.
     #[inline]
-    pub(crate) fn note_change(&mut self, message: &dyn SourceMessage, change: &Change<'_>) {
+    pub(crate) fn note_change(&mut self, message: &dyn SourceMessage, context: Option<Box<SpanContext>>) {
         if self.looking
             && !self.found
-            && let Some(context) = context::of_change(change)
+            && let Some(context) = context
         {
-            self.links.add(context, message.partition(), message.offset());
+            self.links.add(*context, message.partition(), message.offset());
         }
+    }
+
+    /// Whether the context of the message at hand would be of use.
+    pub(crate) fn is_looking(&self) -> bool {
+        self.looking && !self.found
     }
 
     fn look(&mut self, topic: &str, message: &dyn SourceMessage) {

@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 
 use nova_pipeline::{
-    Block, ErrorKind, MessageRows, PipelineError, REPAIR_PARTITION, Ranges, Resolved, RowId, Seen, Sink,
+    Block, ErrorKind, MessageRows, PipelineError, REPAIR_PARTITION, Ranges, Resolved, RowId, Seen, Sink, Standing,
 };
 use nova_streams::{Cell, ColumnType, Stream, StreamSet};
 use uuid::Uuid;
@@ -58,6 +58,12 @@ impl Block for Rows {
             self.0.push((id, *key, value.to_string(), *sign));
         }
         Ok(())
+    }
+    fn part(&self) -> Self {
+        Self::default()
+    }
+    fn absorb(&mut self, part: &mut Self, _: &[Standing]) {
+        self.0.append(&mut part.0);
     }
     fn has_doubts(&self) -> bool {
         false
