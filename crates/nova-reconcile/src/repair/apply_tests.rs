@@ -5,7 +5,8 @@ use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 
 use nova_pipeline::{
-    Block, ErrorKind, MessageRows, PipelineError, REPAIR_PARTITION, Ranges, Resolved, RowId, Seen, Sink, Standing,
+    Block, ErrorKind, MessageRows, PipelineError, REPAIR_PARTITION, Ranges, Resolved, RowId, Seen, Sink,
+    Standing,
 };
 use nova_streams::{Cell, ColumnType, Stream, StreamSet};
 use uuid::Uuid;

@@ -2,8 +2,8 @@
 
 use nova_clickhouse::JobState;
 
+use super::super::ConnectorFacts;
 use super::super::example::{NOW_MS, away, comparison, found, healthy, job_row, standing};
-use super::super::{ConnectorFacts, PostgresFacts};
 use super::*;
 use crate::slot::Slot;
 
@@ -56,8 +56,9 @@ fn a_server_that_is_away_is_one_finding_and_hides_no_other() {
 fn a_server_that_is_away_comes_before_what_follows_from_it() {
     let (lines, exit) = findings(|facts| {
         facts.kafka.answer = away();
-        if let Asked::Known(PostgresFacts { slot: Some(slot), .. }) = &mut facts.postgres.answer {
-            slot.active = false;
+        if let Some(Server { answer: Asked::Known(postgres), .. }) = &mut facts.postgres {
+            let slot = postgres.slot.take();
+            postgres.slot = slot.map(|slot| Slot { active: false, ..slot });
         }
     });
     assert!(lines[0].starts_with("Fail Kafka is away"), "{lines:?}");
