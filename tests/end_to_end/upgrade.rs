@@ -77,8 +77,6 @@ async fn rehearsal(world: &World) -> Result<Installation> {
     let built = workspace::build_binary_with("nova", "nova-pipeline/next-form").await?;
     let copy = world.stack.run_dir.subdir("next")?.join("nova");
     tokio::fs::copy(&built, &copy).await.with_context(|| format!("copying {}", built.display()))?;
-    // Both have the same path: what is there for the others must be the one as shipped.
-    workspace::build_binary("nova").await?;
     let mut next = world.installation.clone();
     next.nova = copy;
     Ok(next)

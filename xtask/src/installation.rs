@@ -57,14 +57,16 @@ impl Installation {
         Self::prepare_with(workspace::build_binary("nova").await?, stack, lifetime).await
     }
 
-    /// The same with this program instead.
+    /// The same with this program instead, of which it takes a copy: what is built meanwhile changes nothing here.
     ///
     /// # Errors
     /// When a migration or a server fails.
-    pub async fn prepare_with(nova: PathBuf, stack: &Stack, lifetime: Lifetime) -> Result<Self> {
+    pub async fn prepare_with(built: PathBuf, stack: &Stack, lifetime: Lifetime) -> Result<Self> {
         let postgres = connect_postgres(&stack.postgres()?.admin_url()).await?;
         source_schema(&postgres).await?;
         let dir = stack.run_dir.subdir("nova")?;
+        let nova = dir.join("nova");
+        std::fs::copy(&built, &nova).with_context(|| format!("copying {}", built.display()))?;
         let config = dir.join("nova.toml");
         std::fs::write(&config, render_config(stack, &postgres).await?)
             .context("nova.toml cannot be written")?;

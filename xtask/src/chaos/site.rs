@@ -66,7 +66,7 @@ impl Site {
         let mut stack = Stack::start(StackOptions::default()).await?;
         stack.clickhouse()?.process().context("chaos kills ClickHouse; unset NOVA_CLICKHOUSE_URL")?;
         let skew = if Skew::is_for(seed) { Some(Skew::build(&stack.run_dir).await?) } else { None };
-        let nova = program(args, &stack).await?;
+        let nova = program(args).await?;
         let installation = Installation::prepare_with(nova, &stack, Lifetime::WithOwner).await?;
         configure(&installation, &args.group_protocol)?;
         installation.install().await?;
@@ -170,15 +170,11 @@ fn conditions(skew: Option<&Skew>, at_least_once: bool) -> String {
     skew.map_or_else(|| connector.to_owned(), |skew| format!("{connector}, {skew}"))
 }
 
-/// A copy of the program under test: whoever builds meanwhile does not change what runs here.
-async fn program(args: &ChaosArgs, stack: &Stack) -> Result<PathBuf> {
-    let nova = match &args.nova {
-        Some(nova) => nova.clone(),
-        None => workspace::build_binary_with("nova", "nova-pipeline/failpoints").await?,
-    };
-    let copy = stack.run_dir.subdir("program")?.join("nova");
-    tokio::fs::copy(&nova, &copy).await.with_context(|| format!("copying {}", nova.display()))?;
-    Ok(copy)
+async fn program(args: &ChaosArgs) -> Result<PathBuf> {
+    match &args.nova {
+        Some(nova) => Ok(nova.clone()),
+        None => workspace::build_binary_with("nova", "nova-pipeline/failpoints").await,
+    }
 }
 
 /// Writes our settings into the configuration that the installation made.
