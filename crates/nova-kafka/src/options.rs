@@ -152,6 +152,12 @@ impl KafkaOptions {
         self.group_instance_id.is_some()
     }
 
+    /// A member hears of a rebalance with its next heartbeat, and meanwhile its commits are refused; a cooperative
+    /// rebalance has two rounds.
+    fn heartbeat_interval(&self) -> Duration {
+        (self.session_timeout / 10).clamp(Duration::from_millis(100), Duration::from_secs(1))
+    }
+
     pub(crate) fn config(&self) -> Result<ClientConfig, PipelineError> {
         check_topic(&self.topic)?;
         if self.group_id.is_empty() {
@@ -176,7 +182,7 @@ impl KafkaOptions {
                 .set("group.protocol", "classic")
                 .set("partition.assignment.strategy", "cooperative-sticky")
                 .set("session.timeout.ms", self.session_timeout.as_millis().to_string())
-                .set("heartbeat.interval.ms", (self.session_timeout.as_millis() / 10).max(100).to_string()),
+                .set("heartbeat.interval.ms", self.heartbeat_interval().as_millis().to_string()),
             GroupProtocol::Consumer => config.set("group.protocol", "consumer"),
         };
         Ok(config)
