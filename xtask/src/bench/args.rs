@@ -16,7 +16,7 @@ pub struct BenchArgs {
     /// What to measure, one after the other
     #[arg(value_enum, default_value = "drain")]
     pub measurements: Vec<Measurement>,
-    /// How many changes the largest topic holds [default: 3000000; memory and flat 10000000, connector 200000]
+    /// How many changes the largest topic holds [default: 3000000; memory, flat and processes 10000000, connector 200000]
     #[arg(long, value_parser = clap::value_parser!(u64).range(1000..))]
     pub messages: Option<u64>,
     /// Partitions of the topic
@@ -85,7 +85,7 @@ impl BenchArgs {
     /// How many changes the largest topic of a measurement holds.
     pub(super) fn messages(&self, measurement: Measurement) -> u64 {
         let default = match measurement {
-            Measurement::Memory | Measurement::Flat => 10_000_000,
+            Measurement::Memory | Measurement::Flat | Measurement::Processes => 10_000_000,
             Measurement::Connector => 200_000,
             _ => 3_000_000,
         };
